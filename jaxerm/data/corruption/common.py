@@ -1,0 +1,90 @@
+"""What the editors of every task share: choosing edits of different things, applying them together and each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxerm.data.program import Edit
+
+_TRIES = 40
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edit that has been decided on and can be applied.
+
+    Attributes:
+      edit: its entry of the ledger.
+      apply: does it, in place, to a copy of what it was decided on.
+      touches: the things it changes, or makes untrue to speak about; no two edits share one.
+      order: where its entry stands in the ledger.
+    """
+
+    edit: Edit
+    apply: Callable[[Any], None]
+    touches: frozenset[Hashable]
+    order: tuple[float, ...] = ()
+
+
+def pick(rng: np.random.Generator, values: Sequence[Any]) -> Any:
+    """One of the values, each as likely."""
+    return values[int(rng.integers(len(values)))]
+
+
+def other(rng: np.random.Generator, values: Sequence[Any], current: Any) -> Any:
+    """One of the values that is not `current`."""
+    return pick(rng, [value for value in values if value != current])
+
+
+def choose(
+    rng: np.random.Generator,
+    makers: Sequence[Callable[[], Step | None]],
+    n_edits: int,
+    fits: Callable[[list[Step]], bool],
+) -> list[Step]:
+    """Up to `n_edits` steps that touch different things, in the order of the ledger.
+
+    Args:
+      rng: decides.
+      makers: one for each kind of edit; draws a step from `rng`, or None where there is nothing for it to change.
+      n_edits: as many as this, fewer if no more is found.
+      fits: whether steps can be applied together, and leave something to look at.
+    """
+    steps: list[Step] = []
+    tries = 0
+    while len(steps) < n_edits and tries < _TRIES * n_edits:
+        tries += 1
+        step = pick(rng, makers)()
+        taken = frozenset().union(*(known.touches for known in steps))
+        if step is not None and not step.touches & taken and fits([*steps, step]):
+            steps.append(step)
+    return sorted(steps, key=lambda step: step.order)
+
+
+def misspelt(rng: np.random.Generator, text: str) -> str | None:
+    """The text with one letter replaced, dropped, or changed with its neighbour; None if it has no word to misspell."""
+    places = [place for place, letter in enumerate(text) if letter.isalpha()]
+    if len(places) < 2:
+        return None
+    kind = rng.integers(3)
+    place = pick(rng, places)
+    letter = text[place]
+    if kind == 0 and len(places) > 2:
+        changed = text[:place] + text[place + 1 :]
+    elif kind == 1 and place + 1 < len(text) and text[place + 1].isalpha():
+        changed = text[:place] + text[place + 1] + letter + text[place + 2 :]
+    else:
+        new = other(rng, "abcdefghiklmnoprstuvw", letter.lower())
+        changed = text[:place] + (new.upper() if letter.isupper() else new) + text[place + 1 :]
+    # Two letters alike change nothing when they change places; blanks at the ends cannot be seen.
+    return changed if changed.strip() == changed and changed != text else None
+
+
+def shown(text: str, limit: int = 24) -> str:
+    """A text as it stands in a description: cut if it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,301 @@
+"""Edits of any SVG, on its tree: shapes removed, added, moved, scaled, turned, replaced, repainted; text changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick, shown
+from jaxerm.data.program import Edit
+from jaxerm.data.sources.drawings import COLOURS, LOCATIONS
+from jaxerm.data.svg_path import map_points, number, read_path
+from jaxerm.data.svg_tree import (
+    Element,
+    Item,
+    cell_at,
+    compose,
+    items,
+    read_svg,
+    transform_shape,
+    view_box,
+    write_svg,
+)
+
+_CLOSED = ("circle", "ellipse", "rect", "polygon")
+_SMALL, _LARGE = 1 / 8, 1 / 3
+
+
+def noun(item: Item) -> str:
+    """What a shape is called by someone who only sees it."""
+    tag = item.element.tag
+    if tag == "text":
+        return f'text "{shown("".join(item.element.itertext()))}"'
+    if tag == "path":
+        kinds = [letter.lower() for letter, _ in read_path(item.element.get("d", ""))]
+        if set(kinds) & set("csqta"):
+            return "curve"
+        return "line" if len(kinds) == 2 else "bent line" if "z" not in kinds else "polygon"
+    return {"rect": "rectangle", "polyline": "bent line"}.get(tag, tag)
+
+
+def _paint(item: Item) -> tuple[str, str] | None:
+    """Which attribute gives a shape its colour, and that colour; None where it is not drawn in a plain colour."""
+    stroke, fill = item.get("stroke", "none"), item.get("fill", "black")
+    for name, value in (("stroke", stroke), ("fill", fill)):
+        if value not in ("none", "transparent"):
+            return None if value.startswith("url") else (name, value)
+    return None
+
+
+def _set(element: Element, name: str, value: str) -> None:
+    """Sets a presentation attribute of the element itself, past a style that would win over it."""
+    parts = [part for part in element.get("style", "").split(";") if part.strip()]
+    rest = [part for part in parts if part.split(":")[0].strip() != name]
+    if len(rest) < len(parts):
+        element.set("style", ";".join([*rest, f"{name}:{value}"]))
+    else:
+        element.set(name, value)
+
+
+class _Editor:
+    """Draws steps for one drawing."""
+
+    def __init__(self, root: Element, rng: np.random.Generator):
+        self.root, self.rng = root, rng
+        self.box = view_box(root)
+        self.side = max(self.box[2:])
+        self.items = items(root)
+        self.number = {id(element): place for place, element in enumerate(root.iter())}
+
+    def makers(self) -> list[Callable[[], Step | None]]:
+        kinds = (
+            self.remove, self.move, self.scale, self.turn, self.replace, self.recolour, self.fill, self.width,
+            self.fade, self.dash,
+        )  # fmt: skip
+        on_items = [lambda kind=kind: kind(pick(self.rng, self.items)) for kind in kinds if self.items]
+        texts = [item for item in self.items if item.element.tag == "text" and not len(item.element)]
+        # Text is rare and says much: where there is any, it gets a third of the edits.
+        on_texts = [lambda: self.retext(pick(self.rng, texts))] * (5 if texts else 0)
+        return [*on_items, *on_texts, self.add]
+
+    def _step(self, item: Item, edit: tuple[str, str, int, str], apply: Callable[[Element], None]) -> Step:
+        kind, category, severity, text = edit
+        place = self.number[id(item.element)]
+        left, top, _, _ = item.bounds
+        return Step(
+            Edit(kind, category, severity, item.location, text),
+            lambda root: apply(list(root.iter())[place]),
+            frozenset([place]),
+            (item.cell, top, left, place),
+        )
+
+    def remove(self, item: Item) -> Step:
+        severity = 1 if item.size < _SMALL else 2 if item.size < _LARGE else 3
+        # Taking it out of the tree would renumber what comes after it: it is marked here and taken out at the end.
+        edit = ("remove", "structure_error", severity, f"{noun(item)} is missing")
+        return self._step(item, edit, lambda element: element.set("removed", "yes"))
+
+    def _matrix_step(self, item: Item, matrix, edit: tuple[str, str, int, str]) -> Step | None:
+        moved = map_points(item.points, matrix)
+        left, top, width, height = self.box
+        inside = [left <= x <= left + width and top <= y <= top + height for x, y in moved]
+        grid = [{(round(x / self.side * 50), round(y / self.side * 50)) for x, y in p} for p in (moved, item.points)]
+        if not all(inside) or grid[0] == grid[1] or self._inherits_transform(item):
+            return None
+        return self._step(item, edit, lambda element: transform_shape(element, matrix))
+
+    @staticmethod
+    def _inherits_transform(item: Item) -> bool:
+        return any("transform" in element.attrib for element in item.chain[1:])
+
+    def move(self, item: Item) -> Step | None:
+        share = pick(self.rng, (0.1, 0.15, 0.2, 0.3))
+        dx, dy, way = pick(self.rng, ((1, 0, "right"), (-1, 0, "left"), (0, 1, "down"), (0, -1, "up")))
+        length = round(share * self.side, 0 if self.side >= 20 else 2)
+        severity = 1 if share < 0.15 else 2 if share < 0.25 else 3
+        edit = ("move", "structure_error", severity, f"{noun(item)} is moved {way}")
+        return self._matrix_step(item, (1, 0, 0, 1, dx * length, dy * length), edit)
+
+    def _about(self, item: Item, a: float, b: float, c: float, d: float):
+        left, top, right, bottom = item.bounds
+        x, y = (left + right) / 2, (top + bottom) / 2
+        return compose(compose((1, 0, 0, 1, x, y), (a, b, c, d, 0, 0)), (1, 0, 0, 1, -x, -y))
+
+    def scale(self, item: Item) -> Step | None:
+        factor = pick(self.rng, (0.5, 0.7, 1.4, 2))
+        if abs(factor - 1) * item.size < 0.05:
+            return None
+        strong = factor in (0.5, 2)
+        severity = 2 if strong or item.size > _LARGE else 1
+        word = "half as large" if factor == 0.5 else "twice as large" if factor == 2 else None
+        text = f"{noun(item)} is {word or ('smaller' if factor < 1 else 'larger')}"
+        edit = ("scale", "shape_error", severity, text)
+        return self._matrix_step(item, self._about(item, factor, 0, 0, factor), edit)
+
+    def turn(self, item: Item) -> Step | None:
+        if item.element.tag in ("circle", "text") or item.size < _SMALL:
+            return None
+        ways = {
+            "mirrored left to right": (-1, 0, 0, 1), "mirrored top to bottom": (1, 0, 0, -1),
+            "turned by 90 degrees": (0, 1, -1, 0),
+        }  # fmt: skip
+        way = pick(self.rng, list(ways))
+        kind = "mirror" if way.startswith("mirrored") else "rotate"
+        edit = (kind, "shape_error", 3 if item.size > 2 * _LARGE else 2, f"{noun(item)} is {way}")
+        return self._matrix_step(item, self._about(item, *ways[way]), edit)
+
+    def replace(self, item: Item) -> Step | None:
+        """A circle for a rectangle, and a rectangle for a circle or an ellipse."""
+        tag = item.element.tag
+        if tag not in ("circle", "ellipse", "rect") or "transform" in item.element.attrib or item.size < _SMALL:
+            return None
+        left, top, right, bottom = item.bounds if not self._inherits_transform(item) else (0, 0, 0, 0)
+        if right <= left or bottom <= top:
+            return None
+        new = "rect" if tag != "rect" else "ellipse"
+        if new == "rect":
+            values = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+        else:
+            values = {"cx": (left + right) / 2, "cy": (top + bottom) / 2}
+            values |= {"rx": (right - left) / 2, "ry": (bottom - top) / 2}
+
+        def apply(element: Element) -> None:
+            kept = {name: value for name, value in element.items() if name not in _GEOMETRY}
+            element.tag = new
+            element.attrib.clear()
+            element.attrib.update({name: number(value) for name, value in values.items()} | kept)
+
+        words = {"rect": "rectangle"}
+        text = f"{words.get(new, new)}, should be {noun(item)}"
+        return self._step(item, ("replace", "shape_error", 2 if item.size < _LARGE else 3, text), apply)
+
+    def recolour(self, item: Item) -> Step | None:
+        paint = _paint(item)
+        if paint is None:
+            return None
+        name, now = paint
+        colour = other(self.rng, COLOURS, now)
+        edit = ("recolour", "style_error", 1 if item.size < _SMALL else 2, f"{noun(item)} is {colour}, should be {now}")
+        return self._step(item, edit, lambda element: _set(element, name, colour))
+
+    def fill(self, item: Item) -> Step | None:
+        outlined = item.get("fill", "black") == "none" and item.get("stroke", "none") != "none"
+        if item.element.tag not in _CLOSED or not outlined:
+            return None
+        colour = pick(self.rng, COLOURS)
+        severity = 1 if item.size < _SMALL else 2
+        edit = ("fill", "style_error", severity, f"{noun(item)} is filled {colour}, should not be filled")
+        return self._step(item, edit, lambda element: _set(element, "fill", colour))
+
+    def width(self, item: Item) -> Step | None:
+        if item.get("stroke", "none") == "none":
+            return None
+        try:
+            now = float(item.get("stroke-width", "1"))
+        except ValueError:
+            return None
+        new = now * pick(self.rng, (0.5, 2))
+        word = "thin" if new < now else "thick"
+        text = f"{noun(item)} is too {word}, width {number(new)}, should be {number(now)}"
+        edit = ("width", "style_error", 1 if new < now else 2, text)
+        return self._step(item, edit, lambda element: _set(element, "stroke-width", number(new)))
+
+    def fade(self, item: Item) -> Step | None:
+        if any(item.get(name, "1") != "1" for name in ("opacity", "stroke-opacity", "fill-opacity")):
+            return None
+        new = pick(self.rng, ("0.2", "0.5"))
+        text = f"{noun(item)} is faded, opacity {new}, should be 1"
+        edit = ("fade", "style_error", 2 if new == "0.2" else 1, text)
+        return self._step(item, edit, lambda element: _set(element, "opacity", new))
+
+    def dash(self, item: Item) -> Step | None:
+        if item.get("stroke", "none") == "none" or item.get("stroke-dasharray", "none") != "none" or item.size < _LARGE:
+            return None
+        # Round caps fill a gap that is not longer than the line is thick.
+        dashes = f"{number(self.side / 16)} {number(self.side / 6)}"
+        edit = ("dash", "style_error", 2, f"{noun(item)} is dashed, should be solid")
+        return self._step(item, edit, lambda element: _set(element, "stroke-dasharray", dashes))
+
+    def retext(self, item: Item) -> Step | None:
+        text = item.element.text or ""
+        new = misspelt(self.rng, text.strip())
+        if new is None and text.strip().isalnum():
+            new = other(self.rng, "0123456789" if text.strip().isdigit() else "ABCDEFGHKLMNPRSTUVXYZ", text.strip())
+        if new is None:
+            return None
+
+        def apply(element: Element) -> None:
+            element.text = new
+
+        words = f'text is "{shown(new)}", should be "{shown(text)}"'
+        return self._step(item, ("text", "text_symbol_error", 2, words), apply)
+
+    def add(self) -> Step | None:
+        """A circle, a square or a line where there is the most room of three places drawn."""
+        rng, (left, top, width, height) = self.rng, self.box
+        places = [(left + x * width, top + y * height) for x, y in 0.15 + 0.7 * rng.random((3, 2))]
+        points = [point for item in self.items for point in item.points]
+        x, y = max(places, key=lambda place: min([abs(place[0] - u) + abs(place[1] - v) for u, v in points] or [0]))
+        r = 0.09 * self.side
+        kind = pick(rng, ("circle", "rect", "line"))
+        left_, top_, right, bottom = x - r, y - r, x + r, y + r
+        values = {
+            "circle": {"cx": x, "cy": y, "r": r},
+            "rect": {"x": left_, "y": top_, "width": 2 * r, "height": 2 * r},
+            "line": {"x1": left_, "y1": bottom, "x2": right, "y2": top_},
+        }[kind]
+        new = {name: number(value, 0 if self.side >= 20 else 2) for name, value in values.items()}
+        colour = pick(rng, COLOURS)
+        new["fill" if kind != "line" and self.root.get("fill") != "none" else "stroke"] = colour
+        cell = cell_at(x, y, self.box)
+        text = f"{colour} {'rectangle' if kind == 'rect' else kind} is extra"
+        edit = Edit("add", "structure_error", 2, LOCATIONS[cell], text)
+        return Step(
+            edit, lambda root: root.append(Element(kind, new)), frozenset([("added", cell)]), (cell, y, x, 1e9)
+        )
+
+
+_GEOMETRY = ("x", "y", "width", "height", "rx", "ry", "cx", "cy", "r")
+
+
+def _applied(root: Element, steps: list[Step]) -> str:
+    changed = copy.deepcopy(root)
+    # What is added goes to the end, after all that is counted from the start.
+    for step in sorted(steps, key=lambda step: step.edit.kind == "add"):
+        step.apply(changed)
+    for parent in list(changed.iter()):
+        for child in list(parent):
+            if child.attrib.pop("removed", None):
+                parent.remove(child)
+    return write_svg(changed)
+
+
+def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str, list[Edit], list[str]]:
+    """Applies up to `n_edits` edits to different shapes of an SVG.
+
+    Locations are the nine words of `drawings.LOCATIONS`: where the middle of the shape is in the reference. A shape is
+    small below an eighth of the canvas, large above a third. Severity: a shape missing counts 1 if it is small, 3 if it
+    is large, else 2; a move 1 up to an eighth of the canvas, 3 from a quarter, else 2; another shape or a large part
+    mirrored or turned 3, a part 2; twice or half the size 2, less than that 1 (2 if large); extra shapes, text, colour,
+    fill and dashes 2 (1 on small shapes); lines too thick 2, too thin 1; opacity 0.2 counts 2, 0.5 counts 1.
+
+    Returns:
+      The code, the ledger in reading order of the reference's locations, and the code with each edit alone.
+
+    Raises:
+      ValueError: not an SVG.
+    """
+    root = read_svg(code)
+    if n_edits == 0:
+        return code, [], []
+    editor = _Editor(root, rng)
+
+    def fits(steps: list[Step]) -> bool:
+        return sum(step.edit.kind == "remove" for step in steps) < len(editor.items)
+
+    steps = choose(rng, editor.makers(), n_edits, fits)
+    if not steps:
+        return code, [], []
+    return _applied(root, steps), [step.edit for step in steps], [_applied(root, [step]) for step in steps]

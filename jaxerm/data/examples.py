@@ -1,0 +1,51 @@
+"""From programs and pairs to what a model is trained on: messages and the answer to them, one function a role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jaxerm.critique import Critique
+from jaxerm.data.pairs import Pair
+from jaxerm.data.program import Program
+from jaxerm.prompts import Prompts, fenced
+
+Role = Literal["describe", "code", "compare", "edit", "critique", "revise"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One turn: chat messages (with images) and the answer the loss is taken on."""
+
+    messages: list[dict[str, Any]]
+    answer: str
+
+
+def difference_lines(critique: Critique) -> str:
+    """The differences in words alone, one a line: what a model says that knows no categories or severities."""
+    lines = [f"{error.location}: {error.description}" if error.location else error.description for error in critique.errors]
+    return "\n".join(lines) or "no difference"
+
+
+def picture_example(role: Role, program: Program, image: Any, prompts: Prompts) -> Example:
+    """``describe`` (picture -> words) or ``code`` (picture -> code)."""
+    if role == "describe":
+        return Example(prompts.describe(program.task, image), program.description)
+    return Example(prompts.code(program.task, image), fenced(program.code, program.task))
+
+
+def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
+    """``critique`` and ``compare`` look at both images, ``revise`` at the reference and the broken code, ``edit`` at code.
+
+    The corruption's ledger is the answer of the first two and the instruction of the others: the code it started from is
+    what a reviser should come back to.
+    """
+    task = pair.task
+    if role == "critique":
+        return Example(prompts.critique(task, pair.reference, pair.prediction), pair.critique.to_json())
+    if role == "compare":
+        return Example(prompts.compare(task, pair.reference, pair.prediction), difference_lines(pair.critique))
+    repaired = fenced(pair.reference_code, task)
+    if role == "revise":
+        return Example(prompts.revise(task, pair.reference, pair.prediction_code, pair.critique), repaired)
+    return Example(prompts.edit(task, pair.prediction_code, difference_lines(pair.critique)), repaired)

@@ -1,0 +1,1 @@
+"""Measures of reward models and policies on material they have not seen."""

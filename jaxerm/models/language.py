@@ -1,0 +1,203 @@
+"""A loaded model with its processor: what a user calls, and what rewards, training and refinement are built on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.inputs import Inputs, Sample, batch_inputs
+from jaxerm.models.qwen3_vl.model import Qwen3VL
+from jaxerm.models.qwen3_vl.processor import Messages, Processor
+from jaxerm.models.qwen3_vl.weights import load_weights, save_weights
+from jaxerm.models.sampler import Generated, Sampling, forbidden_tokens, generate, row_keys
+
+_SETTINGS = "jaxerm.json"
+_STEP = 64
+"""Prompts are padded to multiples of this many tokens and patches: few shapes, few compilations."""
+
+
+def _round_up(size: int, step: int = _STEP) -> int:
+    return max(step, -(-size // step) * step)
+
+
+@jax.jit(static_argnames=("graphdef",))
+def _logits(graphdef, params, inputs):
+    return nnx.merge(graphdef, params)(inputs)
+
+
+@dataclass
+class LanguageModel:
+    """Weights, processor and settings of one model directory.
+
+    Attributes:
+      graphdef: the model's definition, static.
+      params: its parameters, a pytree.
+      processor: messages -> samples.
+      settings: what ``jaxerm.json`` of the directory says, such as the prompt set it was trained on.
+    """
+
+    graphdef: nnx.GraphDef
+    params: Any
+    processor: Processor
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Qwen3VLConfig:
+        return self.processor.config
+
+    @property
+    def module(self) -> Qwen3VL:
+        """The NNX module, put together from definition and parameters."""
+        return nnx.merge(self.graphdef, self.params)
+
+    def batch(self, samples: Sequence[Sample], *, length: int | None = None, patches: int | None = None) -> Inputs:
+        """Pads samples to one shape: the given one, or the next multiple of 64 tokens and patches."""
+        if length is None:
+            length = _round_up(max(len(sample.tokens) for sample in samples))
+        if patches is None:
+            most = max(len(sample.patches) for sample in samples)
+            patches = _round_up(most) if most else 0
+        return batch_inputs(samples, self.config, length=length, patches=patches)
+
+    def logits(self, messages: Messages) -> np.ndarray:
+        """Logits at every token of a conversation (no generation prompt added), float32[S, vocab_size].
+
+        Raises:
+          FileNotFoundError, ValueError: an image that cannot be read.
+        """
+        sample = self.processor.sample(messages, add_generation_prompt=False)
+        out = _logits(self.graphdef, self.params, self.batch([sample]))
+        return np.asarray(out[0, : len(sample.tokens)])
+
+    def answer(
+        self,
+        samples: Sequence[Sample],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        seed: int = 0,
+        n: int = 1,
+        length: int | None = None,
+        patches: int | None = None,
+        rows: int | None = None,
+        params: Any = None,
+    ) -> Generated:
+        """Continues many prompts at once.
+
+        Args:
+          samples: the prompts.
+          sampling: how tokens are drawn.
+          max_new_tokens: longest answer, the end of turn included.
+          seed: with the row number it decides what is drawn.
+          n: answers a prompt, sharing one prefill; answers to prompt b stand in rows b * n to b * n + n - 1.
+          length, patches: the static shape of the prompts; the next multiple of 64 if None.
+          rows: prompts run at once (the last lot is filled up and cut), so that any number compiles once.
+          params: other parameters than the model's own, of the same shape.
+
+        Returns:
+          NumPy arrays in a `Generated`, one row an answer.
+        """
+        if length is None:
+            length = _round_up(max(len(sample.tokens) for sample in samples))
+        if patches is None:
+            most = max(len(sample.patches) for sample in samples)
+            patches = _round_up(most) if most else 0
+        rows = rows or len(samples)
+        banned = jnp.asarray(forbidden_tokens(self.config, len(self.processor.tokenizer)))
+        lots = []
+        for start in range(0, len(samples), rows):
+            lot = list(samples[start : start + rows])
+            keep = len(lot) * n
+            lot += [lot[-1]] * (rows - len(lot))
+            numbers = np.arange(rows * n) + start * n
+            out = generate(
+                self.graphdef,
+                self.params if params is None else params,
+                self.batch(lot, length=length, patches=patches),
+                banned,
+                row_keys(seed, numbers),
+                jnp.float32(sampling.temperature),
+                jnp.float32(sampling.top_p),
+                jnp.int32(sampling.top_k),
+                max_new_tokens=max_new_tokens,
+                samples=n,
+            )
+            lots.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[:keep], out))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *lots)
+
+    def text(self, generated: Generated) -> list[str]:
+        """The answers as text, their end of turn cut off."""
+        return [
+            self.processor.decode(tokens[: length - int(done)])
+            for tokens, length, done in zip(generated.tokens, generated.lengths, generated.finished, strict=True)
+        ]
+
+    def generate(
+        self,
+        messages: Messages,
+        max_new_tokens: int = 512,
+        temperature: float = 0.0,
+        seed: int = 0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+    ) -> str:
+        """Answers chat messages with images (PIL, uint8 array or path).
+
+        Raises:
+          FileNotFoundError, ValueError: an image that cannot be read; sampling settings out of range.
+        """
+        sample = self.processor.sample(messages)
+        out = self.answer(
+            [sample], Sampling(temperature, top_p, top_k), max_new_tokens=max_new_tokens, seed=seed
+        )
+        return self.text(out)[0]
+
+    def save(self, directory: str | Path, dtype=jnp.bfloat16) -> None:
+        """Writes a Hugging Face directory: config, weights, tokenizer, chat template, preprocessor, our settings."""
+        directory = Path(directory)
+        save_weights(directory, self.module, dtype)
+        self.processor.save(directory)
+        config = self.config
+        generation = {"eos_token_id": config.eos_token_id, "pad_token_id": config.pad_token_id, "do_sample": False}
+        (directory / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+        if self.settings:
+            (directory / _SETTINGS).write_text(json.dumps(self.settings, indent=2) + "\n")
+
+
+def load(path: str | Path, dtype: str = "float32", param_dtype: str | None = None) -> LanguageModel:
+    """Loads a Qwen3-VL directory in Hugging Face layout.
+
+    Args:
+      path: the directory.
+      dtype: of the computation, ``float32`` or ``bfloat16``.
+      param_dtype: of the parameters; `dtype` if None.
+
+    Raises:
+      FileNotFoundError: the directory, or a file it should hold, is not there.
+      ValueError: the files contradict each other, or hold another architecture.
+    """
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise FileNotFoundError(f"{path} is no model directory: it has no config.json")
+    try:
+        config = Qwen3VLConfig.load(path)
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path / 'config.json'} is not a Qwen3-VL config: {error!r}") from None
+    kinds = {"dtype": jnp.dtype(dtype), "param_dtype": jnp.dtype(param_dtype or dtype)}
+    graphdef, params = nnx.split(load_weights(path, config, **kinds))
+    settings = path / _SETTINGS
+    return LanguageModel(
+        graphdef,
+        params,
+        Processor(path, config),
+        json.loads(settings.read_text()) if settings.is_file() else {},
+    )

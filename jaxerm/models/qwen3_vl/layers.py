@@ -1,0 +1,91 @@
+"""What both towers are built from: rotary embedding and stacks of layers that are scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
+    "full": None,
+    "dots": jax.checkpoint_policies.checkpoint_dots,
+    "dots_no_batch": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+}
+"""What the backward pass keeps of a layer: ``full`` nothing but its input, ``none`` (no entry here) everything."""
+
+
+class Rope(NamedTuple):
+    """Cosine and sine of the rotary angles, float32[B, S, 1, D / 2]."""
+
+    cos: jax.Array
+    sin: jax.Array
+
+
+def rotate(x: jax.Array, rope: Rope) -> jax.Array:
+    """Turns the two halves of each head of x, float[B, S, N, D], by the angles of `rope`; in float32, back in x's dtype."""
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    turned = [first * rope.cos - second * rope.sin, second * rope.cos + first * rope.sin]
+    return jnp.concatenate(turned, axis=-1).astype(x.dtype)
+
+
+@jax.custom_vjp
+def place_rows(rows: jax.Array, index: jax.Array, inverse: jax.Array) -> jax.Array:
+    """Row `index[b, s]` of `rows` at place s, and zeros where the index is -1.
+
+    `inverse` says at which place each row stands (-1: nowhere), so that the backward pass is a gather too: the scatter
+    it would be otherwise is slow on every backend.
+
+    Args:
+      rows: float[B, M, H].
+      index: int32[B, S].
+      inverse: int32[B, M].
+
+    Returns:
+      float[B, S, H].
+    """
+    taken = jnp.take_along_axis(rows, jnp.maximum(index, 0)[..., None], axis=1)
+    return jnp.where((index >= 0)[..., None], taken, 0)
+
+
+def _place_rows_forward(rows, index, inverse):
+    return place_rows(rows, index, inverse), (index, inverse)
+
+
+def _place_rows_backward(residuals, gradient):
+    index, inverse = residuals
+    return place_rows(gradient, inverse, index), None, None
+
+
+place_rows.defvjp(_place_rows_forward, _place_rows_backward)
+
+
+def stack_layers(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module:
+    """`count` layers as one module whose parameters have a leading layer axis."""
+    keys = jax.random.split(rngs.params(), count)
+    return nnx.vmap(lambda key: make(nnx.Rngs(key)), in_axes=0, out_axes=0)(keys)
+
+
+def scan_layers(
+    stack: nnx.Module, step: Callable[[Any, Any, Any], Any], carry: Any, xs: Any = None, *, remat: str = "none"
+) -> Any:
+    """Runs a stack layer by layer: ``carry = step(layer, carry, x)``, compiled once whatever the depth.
+
+    Args:
+      stack: made by `stack_layers`.
+      step: one layer's work.
+      carry: pytree handed from layer to layer.
+      xs: pytree with a leading layer axis, one entry a layer, or None.
+      remat: ``none`` or a name of `REMAT_POLICIES`.
+    """
+    graphdef, state = nnx.split(stack)
+
+    def body(carry, entry):
+        layer_state, x = entry
+        return step(nnx.merge(graphdef, layer_state), carry, x), None
+
+    if remat != "none":
+        body = jax.checkpoint(body, policy=REMAT_POLICIES[remat], prevent_cse=False)
+    return jax.lax.scan(body, carry, (state, xs))[0]

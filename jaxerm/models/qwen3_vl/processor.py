@@ -1,0 +1,159 @@
+"""From chat messages with images to a `Sample`: Hugging Face's tokenizer, chat template and image processor, on the host."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.inputs import Sample
+
+Messages = list[dict[str, Any]]
+"""Chat messages: ``{"role": ..., "content": text | [{"type": "image", "image": PIL | array | path}, {"type": "text", ...}]}``."""
+
+IMAGE_PAD = "<|image_pad|>"
+
+
+def open_image(image: Any) -> Image.Image:
+    """A PIL RGB image from PIL, uint8[H, W, 3] or a path.
+
+    Transparency is laid on white, as every renderer here does.
+
+    Raises:
+      FileNotFoundError, ValueError: nothing there, or not an image.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,), (4,)):
+            raise ValueError(f"an image array is uint8[H, W, 3], [H, W, 4] or [H, W], not {image.dtype}{list(image.shape)}")
+        image = Image.fromarray(image)
+    elif isinstance(image, str | Path):
+        path = image
+        try:
+            image = Image.open(path)
+            image.load()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no image at {path}") from None
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"{path} is not a readable image: {error}") from None
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"an image is a PIL image, a uint8 array or a path, not {type(image).__name__}")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")
+
+
+def images_of(messages: Messages) -> list[Image.Image]:
+    """The images of all messages, in reading order."""
+    return [
+        open_image(part["image"])
+        for message in messages
+        if not isinstance(message["content"], str)
+        for part in message["content"]
+        if part.get("type") == "image"
+    ]
+
+
+class Processor:
+    """Tokenizer, chat template and image processor of one model directory.
+
+    Args:
+      directory: in Hugging Face layout.
+      config: of the same directory.
+    """
+
+    def __init__(self, directory: str | Path, config: Qwen3VLConfig):
+        # transformers takes seconds to import; whoever only renders or reads critiques does not pay for it.
+        from transformers import AutoTokenizer
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+        directory = Path(directory)
+        self.config = config
+        if not any((directory / name).exists() for name in ("tokenizer.json", "vocab.json")):
+            # transformers would make up an empty tokenizer from config.json alone.
+            raise FileNotFoundError(f"{directory} has no tokenizer: neither tokenizer.json nor vocab.json")
+        self.tokenizer = AutoTokenizer.from_pretrained(directory)
+        self.images = Qwen2VLImageProcessorPil(**_image_settings(directory, config))
+        self.image_pad = config.image_token_id
+        # A tokenizer of its own for answers: the switch is state of the tokenizer, and pipelines call from many threads.
+        self._plain = copy.deepcopy(self.tokenizer.backend_tokenizer)
+        self._plain.encode_special_tokens = True
+
+    def sample(self, messages: Messages, *, add_generation_prompt: bool = True) -> Sample:
+        """Tokens and patches of a conversation, image pads repeated to one a merged patch.
+
+        Raises:
+          ValueError: text that contains an image token of its own.
+        """
+        text = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+        images = images_of(messages)
+        tokens = np.asarray(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int32)
+        places = np.flatnonzero(tokens == self.image_pad)
+        if len(places) != len(images):
+            raise ValueError(f"the messages hold {len(images)} images and their text {len(places)} times {IMAGE_PAD}")
+        if not images:
+            return Sample(tokens, np.zeros((0, self.config.vision.patch_dim), np.float32), ())
+        values = self.images(images=images, return_tensors="np")
+        grids = tuple(tuple(int(n) for n in grid) for grid in values["image_grid_thw"])
+        merged = [t * h * w // self.config.vision.spatial_merge_size**2 for t, h, w in grids]
+        repeats = np.ones(len(tokens), np.int64)
+        repeats[places] = merged
+        return Sample(np.repeat(tokens, repeats), np.asarray(values["pixel_values"], np.float32), grids)
+
+    def completion(self, text: str) -> np.ndarray:
+        """Tokens of an answer, its end of turn included: int32[n].
+
+        A special token spelled out in the text is text here: a model cannot smuggle an image pad in.
+        """
+        ids = self._plain.encode(text, add_special_tokens=False).ids
+        return np.asarray([*ids, self.config.eos_token_id], np.int32)
+
+    def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
+        """Text of an answer, without special tokens."""
+        return self.tokenizer.decode(np.asarray(tokens).tolist(), skip_special_tokens=True)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes tokenizer, chat template and preprocessor_config.json."""
+        self.tokenizer.save_pretrained(directory)
+        settings = {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"}
+        keys = ("size", "patch_size", "temporal_patch_size", "merge_size", "image_mean", "image_std")
+        settings |= {key: _json_value(getattr(self.images, key)) for key in keys}
+        (Path(directory) / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _json_value(value: Any) -> Any:
+    """transformers keeps `size` in a class of its own, with a slot for each way of giving a size."""
+    if not hasattr(value, "keys") and not hasattr(value, "__dataclass_fields__"):
+        return list(value) if isinstance(value, tuple) else value
+    return {key: number for key, number in dict(value).items() if number is not None}
+
+
+def _image_settings(directory: Path, config: Qwen3VLConfig) -> dict[str, Any]:
+    path = directory / "preprocessor_config.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{directory} has no preprocessor_config.json")
+    try:
+        settings = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    for key in ("image_processor_type", "processor_class", "feature_extractor_type"):
+        settings.pop(key, None)
+    vision = config.vision
+    for key, expected in (
+        ("patch_size", vision.patch_size),
+        ("temporal_patch_size", vision.temporal_patch_size),
+        ("merge_size", vision.spatial_merge_size),
+    ):
+        if settings.get(key, expected) != expected:
+            raise ValueError(f"{path} says {key} {settings[key]}; config.json says {expected}")
+        settings[key] = expected
+    return settings

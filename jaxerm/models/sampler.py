@@ -1,0 +1,180 @@
+"""Sampling from the weights that are being trained: one prefill, then a decode loop that ends when every row has.
+
+Compiled once for each (rows, prompt length, patches, new tokens); temperature and the rest are data, not code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+      temperature: 0 takes the most likely token.
+      top_p: smallest set of tokens that holds this much probability; 1 keeps all.
+      top_k: the k most likely tokens; 0 keeps all.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+    def __post_init__(self):
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}; it is 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it lies above 0 and at most at 1")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; it is 0 (all) or more")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Generated:
+    """What was drawn.
+
+    Attributes:
+      tokens: int32[B, N], pad behind the end.
+      log_probs: float32[B, N], of each token under the tempered softmax over all allowed tokens (before top-p and
+        top-k), 0 behind the end.
+      lengths: int32[B], tokens drawn, the end of turn included.
+      finished: bool[B], whether the end of turn was drawn.
+    """
+
+    tokens: jax.Array
+    log_probs: jax.Array
+    lengths: jax.Array
+    finished: jax.Array
+
+
+def forbidden_tokens(config: Qwen3VLConfig, vocabulary: int) -> np.ndarray:
+    """bool[vocab_size], true at tokens an answer may never hold.
+
+    A sampled image pad would ask for an image that is not there; ids beyond the tokenizer's vocabulary mean nothing.
+    """
+    banned = np.arange(config.text.vocab_size) >= vocabulary
+    for token in (
+        config.image_token_id,
+        config.video_token_id,
+        config.vision_start_token_id,
+        config.vision_end_token_id,
+    ):
+        banned[token] = True
+    return banned
+
+
+def _truncate(logits: jax.Array, top_p: jax.Array, top_k: jax.Array) -> jax.Array:
+    """Sets everything outside top-k and top-p to -inf. logits float32[B, V]."""
+    ranked = jnp.sort(logits, axis=-1, descending=True)
+    kept = jnp.where(top_k > 0, top_k, logits.shape[-1])
+    # top-p looks at what top-k has left, as Hugging Face and vLLM do.
+    ranked = jnp.where(jnp.arange(logits.shape[-1]) < kept, ranked, -jnp.inf)
+    probabilities = jax.nn.softmax(ranked, axis=-1)
+    before = jnp.cumsum(probabilities, axis=-1) - probabilities
+    inside = (before < top_p) & jnp.isfinite(ranked)
+    threshold = jnp.min(jnp.where(inside, ranked, jnp.inf), axis=-1, keepdims=True)
+    return jnp.where(logits >= threshold, logits, -jnp.inf)
+
+
+@partial(jax.jit, static_argnames=("graphdef", "max_new_tokens", "samples"))
+def generate(
+    graphdef: nnx.GraphDef,
+    params: Any,
+    inputs: Inputs,
+    banned: jax.Array,
+    row_keys: jax.Array,
+    temperature: jax.Array,
+    top_p: jax.Array,
+    top_k: jax.Array,
+    *,
+    max_new_tokens: int,
+    samples: int = 1,
+) -> Generated:
+    """Continues every prompt `samples` times; the copies share one prefill.
+
+    Args:
+      graphdef, params: the model.
+      inputs: the prompts, padded at the end, one a row.
+      banned: bool[vocab], see `forbidden_tokens`.
+      row_keys: a key for each of the B * samples answers. Together with the prompt it decides the answer: who else is
+        in the batch does not.
+      temperature: float32[], 0 for greedy.
+      top_p, top_k: float32[] and int32[].
+      max_new_tokens: N.
+      samples: answers a prompt; answer i of prompt b stands in row b * samples + i.
+    """
+    model = nnx.merge(graphdef, params)
+    config: Qwen3VLConfig = model.config
+    batch, length = inputs.tokens.shape
+    hidden, cache = model.hidden_states(inputs, model.empty_cache(batch, length + max_new_tokens))
+    last = jnp.sum(inputs.segment_ids > 0, axis=1) - 1
+    hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+    start = jnp.take_along_axis(jnp.max(inputs.positions, axis=1), last[:, None], axis=1)[:, 0] + 1
+
+    def copies(x, axis=0):
+        return jnp.repeat(x, samples, axis=axis)
+
+    cache = type(cache)(copies(cache.key, 1), copies(cache.value, 1), copies(cache.segment_ids))
+    hidden, start = copies(hidden), copies(start)
+    rows = batch * samples
+
+    def draw(hidden, step):
+        logits = jnp.where(banned, -jnp.inf, model.unembed(hidden))
+        tempered = logits / jnp.maximum(temperature, 1e-6)
+
+        def sampled():
+            keys = jax.vmap(jax.random.fold_in, (0, None))(row_keys, step)
+            noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:]))(keys)
+            plain = (top_p >= 1) & (top_k == 0)
+            kept = jax.lax.cond(plain, lambda: tempered, lambda: _truncate(tempered, top_p, top_k))
+            return jnp.argmax(kept + noise, axis=-1)
+
+        greedy = temperature == 0
+        token = jax.lax.cond(greedy, lambda: jnp.argmax(logits, axis=-1), sampled).astype(jnp.int32)
+        log_probs = jax.nn.log_softmax(jnp.where(greedy, logits, tempered), axis=-1)
+        return token, jnp.take_along_axis(log_probs, token[:, None], axis=1)[:, 0]
+
+    def running(state):
+        step, done = state[0], state[1]
+        return (step < max_new_tokens) & ~jnp.all(done)
+
+    def advance(state):
+        step, done, hidden, cache, tokens, log_probs = state
+        token, log_prob = draw(hidden, step)
+        token = jnp.where(done, config.pad_token_id, token)
+        tokens = tokens.at[:, step].set(token)
+        log_probs = log_probs.at[:, step].set(jnp.where(done, 0.0, log_prob))
+        done = done | (token == config.eos_token_id)
+        hidden, cache = model.decode(token, start + step, length + step, cache)
+        return step + 1, done, hidden, cache, tokens, log_probs
+
+    state = (
+        jnp.int32(0),
+        jnp.zeros(rows, bool),
+        hidden,
+        cache,
+        jnp.full((rows, max_new_tokens), config.pad_token_id, jnp.int32),
+        jnp.zeros((rows, max_new_tokens), jnp.float32),
+    )
+    _, done, _, _, tokens, log_probs = jax.lax.while_loop(running, advance, state)
+    is_end = tokens == config.eos_token_id
+    lengths = jnp.where(done, jnp.argmax(is_end, axis=1) + 1, max_new_tokens)
+    return Generated(tokens, log_probs, lengths, done)
+
+
+def row_keys(seed: int, rows: np.ndarray) -> jax.Array:
+    """A key for each row number: the same row number and seed, the same answer."""
+    return jax.vmap(lambda row: jax.random.fold_in(jax.random.key(seed), row))(jnp.asarray(rows, jnp.uint32))

@@ -1,0 +1,98 @@
+"""Who holds what: the mesh, one table of rules for parameters, rows of a batch over the data axes. The only file that knows mesh axes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXES = ("data", "fsdp", "tensor")
+"""Replicas; shards of parameters and rows; shards of heads and hidden units."""
+
+# First match wins; the spec is that of the last axes of the parameter, a stack's layer axis is never cut.
+_RULES: list[tuple[str, tuple[str | None, ...]]] = [
+    (r"^embed$", ("tensor", "fsdp")),
+    (r"lm_head\.kernel$", ("fsdp", "tensor")),
+    (r"(q_proj|k_proj|v_proj|gate_proj|up_proj|qkv|fc1)\.kernel$", ("fsdp", "tensor")),
+    (r"(o_proj|down_proj|proj|fc2)\.kernel$", ("tensor", "fsdp")),
+    (r"patch_embed\.kernel$", (None, "fsdp")),
+]
+
+
+def make_mesh(shape: dict[str, int] | None = None, devices: Any = None) -> Mesh:
+    """A mesh over all devices.
+
+    Args:
+      shape: size of each axis of `AXES`; missing ones are 1, and one may be -1, for what is left. None: all in fsdp.
+
+    Raises:
+      ValueError: an unknown axis, or sizes that do not multiply to the number of devices.
+    """
+    devices = np.asarray(jax.devices() if devices is None else devices)
+    shape = {"fsdp": -1} if shape is None else dict(shape)
+    if unknown := set(shape) - set(AXES):
+        raise ValueError(f"mesh axis {min(unknown)!r} is unknown; the axes are {', '.join(AXES)}")
+    sizes = [shape.get(axis, 1) for axis in AXES]
+    if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
+        raise ValueError(f"mesh {shape}: sizes are 1 or more, and one of them may be -1, for what is left")
+    if -1 in sizes:
+        rest = int(np.prod([size for size in sizes if size != -1]))
+        sizes[sizes.index(-1)] = devices.size // rest
+    if int(np.prod(sizes)) != devices.size:
+        raise ValueError(f"mesh {dict(zip(AXES, sizes, strict=True))} needs {np.prod(sizes)} devices; there are {devices.size}")
+    return Mesh(devices.reshape(sizes), AXES)
+
+
+def param_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    """Partition of one parameter; an axis that does not divide evenly stays whole."""
+    for pattern, names in _RULES:
+        if re.search(pattern, path):
+            full = (None,) * (len(shape) - len(names)) + names
+            return PartitionSpec(
+                *(
+                    name if name and mesh.shape[name] > 1 and size % mesh.shape[name] == 0 else None
+                    for name, size in zip(full, shape, strict=True)
+                )
+            )
+    return PartitionSpec()
+
+
+def shard_state(tree: Any, mesh: Mesh) -> Any:
+    """Places a pytree of parameters, or of optimiser moments shaped like them, by the rules."""
+
+    def place(path, leaf):
+        keys = [str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path]
+        name = ".".join(key for key in keys if key != "value")
+        # Moments live under names of their own (mu, nu); the rules look at the end of the path, and at `embed` alone.
+        spec = param_spec("embed" if keys and "embed" in keys[-2:] else name, np.shape(leaf), mesh)
+        return jax.device_put(leaf, NamedSharding(mesh, spec))
+
+    return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch over data and fsdp."""
+    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def shard_batch(tree: Any, mesh: Mesh) -> Any:
+    """Places host arrays whose leading axis is the row, each process giving its own rows."""
+    sharding = batch_sharding(mesh)
+    if jax.process_count() > 1:
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
+    return jax.device_put(tree, sharding)
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """The same array on every device."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def shard_model(model: nnx.Module, mesh: Mesh) -> tuple[nnx.GraphDef, nnx.State]:
+    """Splits a model into its definition and its parameters, placed by the rules."""
+    graphdef, state = nnx.split(model)
+    return graphdef, shard_state(state, mesh)

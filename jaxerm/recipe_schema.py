@@ -1,0 +1,189 @@
+"""The fields of a recipe: what one run trains, on what and how. Read one with `jaxerm.recipe.load_recipe`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Dtype = Literal["float32", "bfloat16"]
+Axis = Literal["data", "fsdp", "tensor"]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Rate = Annotated[float, Field(ge=0.0)]
+
+
+class Section(BaseModel):
+    """Base of every part of a recipe: exact types, no key that is not declared, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+
+class Dtypes(Section):
+    """Number formats."""
+
+    param: Dtype = Field("float32", description="of the weights and of the optimizer's state")
+    compute: Dtype = Field("bfloat16", description="of activations and matmuls; losses are always float32")
+
+
+class Optimizer(Section):
+    """AdamW and its schedule: linear warm-up, then `schedule` down to `decay_to * lr` at the last step."""
+
+    name: Literal["adamw"] = "adamw"
+    lr: Annotated[float, Field(gt=0.0)] = Field(1e-5, description="peak learning rate")
+    b1: Share = 0.9
+    b2: Share = 0.999
+    weight_decay: Rate = 0.0
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = Field(1.0, description="global gradient norm; null: no clip")
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    decay_to: Share = Field(0.0, description="share of `lr` left at the last step (cosine, linear)")
+
+
+class GrpoOptimizer(Optimizer):
+    """The same, ten times slower by default."""
+
+    lr: Annotated[float, Field(gt=0.0)] = Field(1e-6, description="peak learning rate")
+
+
+class Mix(Section):
+    """One part of a mixture of supervised examples."""
+
+    source: str = Field(description="name of a source, or a folder")
+    weight: Annotated[float, Field(gt=0.0)] = Field(1.0, description="how often, against the other parts")
+    role: Literal["describe", "code", "compare", "edit", "critique", "revise"] = Field(
+        "critique",
+        description="what is learned. From an image: describe it, code it. From a pair: compare, critique. "
+        "From a reference, a draft and its critique: revise. From code and an instruction: edit",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="handed to the source")
+
+
+class SftData(Section):
+    """Supervised examples."""
+
+    mixture: Annotated[list[Mix], Field(min_length=1)]
+    max_edits: Annotated[int, Field(ge=1)] = Field(4, description="corruptions of one pair, at most")
+    clean_share: Share = Field(0.15, description="share of pairs with no difference at all")
+    workers: Count = Field(2, description="renderer processes")
+    prefetch: Count = Field(64, description="examples made ahead")
+
+
+class PromptMix(Section):
+    """One part of a mixture of images to turn into code. No ground-truth code is needed."""
+
+    source: str = Field(description="name of a source, or a folder")
+    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    role: Literal["code"] = "code"
+    options: dict[str, Any] = Field(default_factory=dict, description="handed to the source")
+
+
+class GrpoData(Section):
+    """Images for GRPO."""
+
+    mixture: Annotated[list[PromptMix], Field(min_length=1)]
+    workers: Count = Field(2, description="renderer processes")
+
+
+class Reward(Section):
+    """Render success plus the reward model's verdict: Visual-ERM, eqs. 3-5."""
+
+    model: str = Field(description="directory of the reward model")
+    normaliser: Literal["batch_max", "fixed"] = Field(
+        "batch_max", description="divide S by the batch's largest (the paper), or by `fixed` (the reference code)"
+    )
+    fixed: Annotated[float, Field(gt=0.0)] = 50.0
+    max_new_tokens: Count = 4096
+    temperature: Rate = 0.7
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    top_k: Annotated[int, Field(ge=0)] = Field(20, description="0: no limit")
+    render_weight: Rate = Field(1.0, description="reward of code that renders, before any verdict")
+    max_prompt_length: Count = Field(8192, description="tokens of its prompt, both images included")
+    max_patches: Count = Field(16384, description="vision patches of both images, before merging")
+    rows: Count = Field(64, description="critiques written at once")
+    retries: Annotated[int, Field(ge=0)] = Field(2, description="further tries at a critique that cannot be read")
+
+
+class Common(Section):
+    """What every recipe says."""
+
+    steps: Count = Field(description="optimizer steps for sft, rollout steps for grpo")
+    seed: int = 0
+    out: str = Field(description="run folder")
+    checkpoint_every: Count = 100
+    keep_checkpoints: Count = Field(2, description="older ones are deleted")
+    log_every: Count = Field(1, description="steps between two lines of metrics.jsonl")
+    mesh: dict[Axis, int] = Field(
+        default_factory=dict, validate_default=True, description="devices along each axis; one may be -1: the rest"
+    )
+    dtype: Dtypes = Field(default_factory=Dtypes)
+    render: dict[str, Any] = Field(default_factory=dict, description="options of the renderer, such as svg_size")
+
+    @field_validator("mesh")
+    @classmethod
+    def _every_axis(cls, mesh: dict[str, int]) -> dict[str, int]:
+        mesh = {axis: mesh.get(axis, 1) for axis in ("data", "fsdp", "tensor")}
+        if any(size < 1 and size != -1 for size in mesh.values()) or list(mesh.values()).count(-1) > 1:
+            raise ValueError("the size of an axis is at least 1, and one axis may be -1 for the devices left over")
+        return mesh
+
+
+class SftRecipe(Common):
+    """Supervised fine-tuning, loss on the answer's tokens only. Defaults: the paper's reward model."""
+
+    kind: Literal["sft"] = "sft"
+    model: str = Field(description="directory to start from, in Hugging Face layout")
+    batch_size: Count = Field(32, description="rows a step, over all devices; short examples share a row")
+    data: SftData
+    prompts: Literal["brief", "full"] = Field("full", description="wording of the instructions: brief for tiny models")
+    max_length: Count = Field(8192, description="tokens a row, image tokens included; one example must fit")
+    max_patches: Count = Field(8192, description="vision patches a row, before merging")
+    max_new_tokens: Count = Field(4096, description="longest answer asked of the trained model; its directory says so")
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+
+
+class GrpoRecipe(Common):
+    """Group-relative policy optimisation against a reward model. Defaults: the paper's."""
+
+    kind: Literal["grpo"] = "grpo"
+    policy: str = Field(description="directory of the policy to start from")
+    reference: str | None = Field(None, description="frozen model of the KL term; null: the policy as it started")
+    data: GrpoData
+    reward: Reward
+    prompts: Literal["brief", "full"] = "full"
+    prompts_per_step: Count = 256
+    rollouts: Annotated[int, Field(ge=2)] = Field(8, description="answers to each prompt: one group")
+    max_prompt_length: Count = Field(8192, description="tokens, image included")
+    max_patches: Count = Field(8192, description="vision patches of one prompt, before merging")
+    max_new_tokens: Count = 8192
+    temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = Field(0, description="0: no limit")
+    rollout_prompts: Count | None = Field(None, description="prompts answered at once; null: all of a step")
+    kl_coef: Rate = 0.01
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    clip_low: Rate = Field(0.2, description="ratio clipped below at 1 - clip_low")
+    clip_high: Rate = Field(0.2, description="ratio clipped above at 1 + clip_high")
+    advantage: Literal["grpo", "dr_grpo", "rloo"] = "grpo"
+    loss_aggregation: Literal["token_mean", "sequence_mean", "sequence_sum"] = "token_mean"
+    mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
+    micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
+    tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(
+        2.0, description="cap of the trainer / sampler likelihood ratio (truncated importance sampling); null: none"
+    )
+    optimizer: GrpoOptimizer = Field(default_factory=GrpoOptimizer)
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> GrpoRecipe:
+        if self.prompts_per_step % self.mini_batch:
+            raise ValueError(
+                f"prompts_per_step {self.prompts_per_step} is not a multiple of mini_batch {self.mini_batch}"
+            )
+        rows = self.mini_batch * self.rollouts
+        if self.micro_batch and rows % self.micro_batch:
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide mini_batch x rollouts = {rows}")
+        return self
+
+
+Recipe = SftRecipe | GrpoRecipe
+KINDS: dict[str, type[Common]] = {"sft": SftRecipe, "grpo": GrpoRecipe}

@@ -1,0 +1,181 @@
+"""The chart worker: imports matplotlib once, then forks a child for each chart; only the child runs the code.
+
+This process does not even see the code: the child reads it from the pipe itself. So what one program leaves behind in
+memory is never there for the next one to read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from jaxerm.render import chart_child, sandbox, wire
+from jaxerm.render.errors import EngineMissingError, describe
+from jaxerm.render.types import RenderOptions
+
+_CHILD_KINDS = ("syntax", "exception", "memory", "too_large")
+_ACK = b"\x06"
+"""What a child sends first: it has read all of its code, so the request pipe is at the next request."""
+
+
+def _import_matplotlib() -> None:
+    """Imports matplotlib with its own fonts only, and with no folder to write to."""
+    import matplotlib
+
+    nowhere = "/nonexistent/matplotlib"
+    matplotlib.get_cachedir = matplotlib.get_configdir = lambda: nowhere
+    data = matplotlib.get_data_path()
+    walk = os.walk
+    os.walk = lambda top, *args, **kwargs: walk(top, *args, **kwargs) if str(top).startswith(data) else iter(())
+    try:
+        import logging
+
+        logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+        import matplotlib.font_manager
+    finally:
+        os.walk = walk
+    matplotlib.use("Agg")
+
+
+def _warm_up() -> None:
+    """Draws once all that most charts use, so that no child has to import or load it again."""
+    import matplotlib.pyplot as plt
+    import mpl_toolkits.mplot3d  # noqa: F401
+
+    figure, axes = plt.subplots()
+    axes.plot([1, 2], [1, 2], label="a")
+    axes.bar([1, 2], [1, 2])
+    axes.set_title(r"A $x^2$")
+    axes.legend()
+    figure.canvas.draw()
+    plt.close("all")
+    for name in ("pandas", "seaborn", "scipy.stats"):
+        try:
+            __import__(name)
+        except Exception:  # noqa: S112 - an optional package that is absent or broken is the code's own affair
+            continue
+
+
+def _can_read_packages() -> None:
+    import matplotlib
+
+    next(Path(matplotlib.get_data_path()).glob("fonts/ttf/*.ttf")).read_bytes()
+    Path(os.__file__).read_bytes()
+
+
+def _read_child(fd: int, deadline: float, max_pixels: int) -> tuple[wire.Reply | None, bool]:
+    """Reads what a child sends; (None, ...) if that is not a whole reply. The flag: the child had read its code."""
+    acknowledged = False
+    try:
+        acknowledged = bytes(wire.read_exact(fd, 1, deadline)) == _ACK
+        return wire.read_reply(fd, max_pixels, deadline), acknowledged
+    except wire.WireError:
+        return None, acknowledged
+
+
+def _await_end(pid: int) -> None:
+    """Gives a child that has closed its pipe half a second to leave a status that says what became of it."""
+    for _ in range(500):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.001)
+
+
+def _end_family(pid: int) -> int:
+    """Kills the child and every descendant of it, reaps them all, and returns the wait status of the child."""
+    os.kill(pid, signal.SIGKILL)  # a child that has ended is still there to be signalled until it is waited for
+    _, status = os.waitpid(pid, 0)
+    while True:  # orphans of the child are ours now: see sandbox.adopt_orphans
+        try:
+            found, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return status
+        if found == 0:
+            children = Path(f"/proc/self/task/{os.getpid()}/children")
+            for orphan in children.read_text().split() if children.exists() else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(orphan), signal.SIGKILL)
+            time.sleep(0.001)
+
+
+def _how_it_ended(status: int, timeout_s: float) -> dict[str, str]:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return {"kind": "crashed", "text": f"the code ended its process with exit status {code}"}
+    name = signal.Signals(-code).name
+    if name in ("SIGXCPU", "SIGALRM"):
+        return {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
+    if name == "SIGKILL":  # itself, or this machine short of memory: the pool tries again
+        return {"kind": "killed", "text": "the process of the code was killed"}
+    return {"kind": "crashed", "text": f"the code crashed its process with {name}"}
+
+
+def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderOptions, layers) -> wire.Reply:
+    """Forks a child for one chart and waits for it."""
+    started = time.monotonic()
+    timeout_s = timeout_ms / 1000
+    receive, send = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        chart_child.run(stdin, send, size, timeout_s, options, layers, _ACK)
+    os.close(send)
+    try:
+        reply, acknowledged = _read_child(receive, started + timeout_s, options.max_pixels)
+        late = False
+    except wire.DeadlineError:
+        reply, acknowledged, late = None, True, True
+    finally:
+        os.close(receive)
+    if reply is None and not late:
+        _await_end(pid)
+    status = _end_family(pid)
+    seconds = time.monotonic() - started
+    if not acknowledged:
+        raise wire.WireError("a child ended before it had read its code")
+    if reply is not None and reply.status in (wire.IMAGE, wire.ERROR):
+        # Code can write here whatever it likes: pixels of its own, but not that its failure was this machine's fault.
+        meta = {}
+        if reply.status == wire.ERROR:
+            kind = reply.meta.get("kind")
+            meta = {"kind": kind if kind in _CHILD_KINDS else "exception", "text": str(reply.meta.get("text"))[:1000]}
+        return wire.Reply(request, reply.status, meta, reply.height, reply.width, seconds, reply.pixels)
+    meta = _how_it_ended(status, timeout_s)
+    if late:
+        meta = {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
+    return wire.Reply(request, wire.ERROR, meta, seconds=seconds)
+
+
+def serve(stdin: int, stdout: int, options: RenderOptions) -> None:
+    """Prepares, greets, and forks for request after request until the pool closes the pipe."""
+    try:
+        _import_matplotlib()
+        _warm_up()
+    except ImportError as error:
+        raise EngineMissingError(f"matplotlib: {describe(error)}") from None
+    wanted = sandbox.code_layers()
+    layers = sandbox.available(wanted, _can_read_packages)
+    missing = [layer.name for layer in wanted if layer not in layers]
+    notes = [f"charts are drawn without these layers of isolation: {', '.join(missing)}"] if missing else []
+    isolation = "+".join(["process", "fork", *(layer.name for layer in layers)])
+    sandbox.adopt_orphans()
+    gc.collect()
+    gc.freeze()
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    hello = {"isolation": isolation, "engine": "matplotlib", "notes": notes}
+    wire.write_reply(stdout, wire.Reply(0, wire.HELLO, hello))
+    while True:
+        try:
+            magic, request, timeout_ms, size = wire.REQUEST.unpack(wire.read_exact(stdin, wire.REQUEST.size))
+        except wire.WireError:
+            return
+        if magic != wire.REQUEST_MAGIC or size > options.max_code_bytes:
+            return
+        signal.setitimer(signal.ITIMER_REAL, timeout_ms / 1000 + 1.5)
+        reply = _draw(request, timeout_ms, size, stdin, options, layers)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        wire.write_reply(stdout, reply)

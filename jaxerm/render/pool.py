@@ -1,0 +1,175 @@
+"""The pool: threads that own worker processes, a wall clock that kills, order kept, memory bounded."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+
+import numpy as np
+
+from jaxerm.critique import Task, check_task
+from jaxerm.render.process import Worker, WorkerError
+from jaxerm.render.types import RenderError, RenderOptions, RenderResult, is_blank
+
+ATTEMPTS = 3
+"""Tries at one render where the host is, or may be, at fault: the first, and two more."""
+
+_warned: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+def _warn_once(note: str) -> None:
+    with _warned_lock:
+        if note in _warned:
+            return
+        _warned.add(note)
+    warnings.warn(note, RuntimeWarning, stacklevel=2)
+
+
+class RenderPool:
+    """Draws code in worker processes, never in this one.
+
+    A worker process is started at the first render of its task and then kept warm: at most `workers` for each task
+    in use. All methods may be called from any thread. No `if __name__ == "__main__"` guard is needed.
+
+        with RenderPool(workers=2) as pool:
+            result = pool.render("svg", '<svg viewBox="0 0 8 8"><circle cx="4" cy="4" r="3"/></svg>')
+
+    Args:
+      workers: renders that run at the same time.
+      timeout_s: wall-clock seconds one render may take before its process is killed.
+      options: how code is drawn.
+    """
+
+    def __init__(self, workers: int = 2, timeout_s: float = 15.0, options: RenderOptions | None = None) -> None:
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; it must be at least 1")
+        if timeout_s <= 0:
+            raise ValueError(f"timeout_s is {timeout_s}; it must be positive")
+        self.workers, self.timeout_s = workers, timeout_s
+        self.options = options or RenderOptions()
+        self._jobs: queue.SimpleQueue[tuple[Task, str, Future] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> RenderPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, task: Task, code: str) -> Future[RenderResult]:
+        """Queues `code` and returns a future of its result. The future raises nothing of its own.
+
+        Raises:
+          ValueError: an unknown task.
+          RuntimeError: the pool is closed.
+        """
+        check_task(task)
+        future: Future[RenderResult] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the render pool is closed")
+            if len(self._threads) < self.workers:
+                thread = threading.Thread(target=self._serve, name=f"render-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._jobs.put((task, code, future))
+        return future
+
+    def render(self, task: Task, code: str) -> RenderResult:
+        """Draws `code` and waits for the result."""
+        return self.submit(task, code).result()
+
+    def map(self, items: Iterable[tuple[Task, str]]) -> Iterator[RenderResult]:
+        """Yields the result of every (task, code), in order; reads at most 4 x `workers` items ahead."""
+        pending: deque[Future[RenderResult]] = deque()
+        try:
+            for task, code in items:
+                pending.append(self.submit(task, code))
+                if len(pending) >= 4 * self.workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # the caller stopped early
+            for future in pending:
+                future.cancel()
+
+    def close(self) -> None:
+        """Finishes what runs, cancels what waits, and ends every worker process. May be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    job[2].cancel()
+        except queue.Empty:
+            pass
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        """One thread: takes jobs, owns one worker process for each task."""
+        owned: dict[Task, Worker] = {}
+        try:
+            while (job := self._jobs.get()) is not None:
+                task, code, future = job
+                if not future.set_running_or_notify_cancel():
+                    continue
+                try:
+                    future.set_result(self._draw(owned, task, code))
+                except BaseException as error:  # a bug of ours must reach the caller, not end the thread
+                    future.set_exception(error)
+        finally:
+            for worker in owned.values():
+                worker.close()
+
+    def _draw(self, owned: dict[Task, Worker], task: Task, code: str) -> RenderResult:
+        if not isinstance(code, str) or not code.strip():
+            return RenderResult(None, RenderError("no_code", "there is no code to draw"), 0.0, "", "")
+        data = code.encode("utf-8", "replace")
+        limit = self.options.max_code_bytes
+        if len(data) > limit:
+            text = f"the code has {len(data)} bytes; the limit is {limit}"
+            return RenderResult(None, RenderError("too_large", text), 0.0, "", "")
+        started = time.monotonic()
+        for attempt in range(1, ATTEMPTS + 1):
+            worker = owned.get(task)
+            try:
+                if worker is None:
+                    worker = owned[task] = Worker(task, self.options)
+                    for note in worker.notes:
+                        _warn_once(note)
+                return self._result(worker, worker.draw(data, self.timeout_s))
+            except WorkerError as error:
+                if worker is not None and error.lost:
+                    worker.kill()
+                    owned.pop(task, None)
+                if not error.retry or attempt == ATTEMPTS:
+                    isolation, engine = (worker.isolation, worker.engine) if worker is not None else ("", "")
+                    seconds = time.monotonic() - started
+                    return RenderResult(None, RenderError(error.kind, str(error)), seconds, isolation, engine)
+        raise AssertionError("unreachable")
+
+    def _result(self, worker: Worker, reply) -> RenderResult:
+        meta = reply.meta
+        engine = str(meta.get("engine", worker.engine))
+        if "kind" in meta:
+            error = RenderError(meta["kind"], str(meta.get("text", "")))
+            return RenderResult(None, error, reply.seconds, worker.isolation, engine)
+        image = np.frombuffer(reply.pixels, np.uint8).reshape(reply.height, reply.width, 3)
+        error = None
+        if self.options.blank_is_error and is_blank(image):
+            error = RenderError("blank", f"all {reply.height} x {reply.width} pixels have one colour")
+        return RenderResult(image, error, reply.seconds, worker.isolation, engine)

@@ -1,0 +1,142 @@
+"""Visual-ERM: a reward model reads reference and attempt, writes a critique, and the critique becomes a reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxerm.critique import Critique, CritiqueError, Task, check_task, parse_critique
+from jaxerm.models.language import LanguageModel, load
+from jaxerm.models.sampler import Sampling
+from jaxerm.prompts import Prompts
+
+_RETRY = Sampling(temperature=0.7, top_p=0.8, top_k=20)
+"""How a critique is drawn again when the first cannot be read; greedy decoding would only repeat itself."""
+
+
+class VisualERM:
+    """The reward model.
+
+    Args:
+      model: a model directory, or a model that is loaded.
+      prompts: the prompt set; what the directory's ``jaxerm.json`` says if None, else ``full``.
+      sampling: greedy by default, so that the same pair gets the same critique.
+      max_new_tokens: longest critique; what the directory says if None, else 4,096.
+      retries: further tries at a critique that cannot be read.
+      rows: pairs judged at once.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | LanguageModel,
+        *,
+        prompts: str | None = None,
+        sampling: Sampling | None = None,
+        max_new_tokens: int | None = None,
+        retries: int = 2,
+        rows: int | None = None,
+    ):
+        self.model = model if isinstance(model, LanguageModel) else load(model)
+        settings = self.model.settings
+        self.prompts = Prompts(prompts or settings.get("prompts", "full"))
+        self.sampling = sampling or Sampling(0.0)
+        self.max_new_tokens = max_new_tokens or settings.get("max_new_tokens", 4096)
+        self.retries = retries
+        self.rows = rows
+
+    def critique(self, reference: Any, prediction: Any, task: str = "chart", seed: int = 0) -> Critique:
+        """Judges one attempt.
+
+        Args:
+          reference: PIL image, uint8[H, W, 3] or path.
+          prediction: the rendered attempt, likewise.
+          task: ``chart``, ``table`` or ``svg``.
+          seed: of sampling, where there is any.
+
+        Raises:
+          CritiqueError: the model wrote nothing readable, `retries` + 1 times.
+        """
+        result = self.critiques([(check_task(task), reference, prediction)], seed=seed)[0]
+        if isinstance(result, CritiqueError):
+            raise result
+        return result
+
+    def critiques(
+        self,
+        pairs: Sequence[tuple[Task, Any, Any]],
+        *,
+        seed: int = 0,
+        length: int | None = None,
+        patches: int | None = None,
+    ) -> list[Critique | CritiqueError]:
+        """Judges many attempts, in order; a critique that stayed unreadable is returned as its error.
+
+        Args:
+          pairs: (task, reference, attempt).
+          seed: of sampling.
+          length, patches: the static shape of the prompts.
+        """
+        samples = [
+            self.model.processor.sample(self.prompts.critique(task, reference, attempt))
+            for task, reference, attempt in pairs
+        ]
+        results: list[Critique | CritiqueError] = [CritiqueError("not judged yet")] * len(pairs)
+        open_ = list(range(len(pairs)))
+        for attempt in range(self.retries + 1):
+            if not open_:
+                break
+            generated = self.model.answer(
+                [samples[i] for i in open_],
+                self.sampling if attempt == 0 else _RETRY,
+                max_new_tokens=self.max_new_tokens,
+                seed=seed + attempt,
+                length=length,
+                patches=patches,
+                rows=self.rows,
+            )
+            unread = []
+            for i, text in zip(open_, self.model.text(generated), strict=True):
+                try:
+                    results[i] = parse_critique(text, pairs[i][0])
+                except CritiqueError as error:
+                    results[i] = error
+                    unread.append(i)
+            open_ = unread
+        return results
+
+
+def severity_rewards(
+    severities: Sequence[float | None],
+    tasks: Sequence[str],
+    *,
+    normaliser: str = "batch_max",
+    fixed: float = 50.0,
+    render_weight: float = 1.0,
+    epsilon: float = 1e-6,
+) -> list[float | None]:
+    """Visual-ERM, eqs. 3-5: r = r_rsr + clip(1 - S / normaliser, 0, 1) of attempts that rendered.
+
+    Args:
+      severities: S of each attempt, the sum of its severities; None where there is none.
+      tasks: of each attempt; the paper normalises within the attempts of one task.
+      normaliser: ``batch_max``, the largest S of the task in the batch (paper), or ``fixed`` (reference code: 50).
+      fixed: for ``fixed``.
+      render_weight: r_rsr, what rendering alone is worth.
+      epsilon: keeps a batch without any error from dividing by zero.
+
+    Returns:
+      A reward, or None where there was no severity.
+    """
+    largest: dict[str, float] = {}
+    for severity, task in zip(severities, tasks, strict=True):
+        if severity is not None:
+            largest[task] = max(largest.get(task, 0.0), severity)
+    rewards: list[float | None] = []
+    for severity, task in zip(severities, tasks, strict=True):
+        if severity is None:
+            rewards.append(None)
+            continue
+        scale = fixed if normaliser == "fixed" else largest[task] + epsilon
+        rewards.append(render_weight + min(max(1.0 - severity / scale, 0.0), 1.0))
+    return rewards

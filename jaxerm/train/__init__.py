@@ -1,0 +1,1 @@
+"""The training programs: SFT and GRPO, and what both stand on."""

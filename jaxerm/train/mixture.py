@@ -1,0 +1,53 @@
+"""From the mixture of a recipe to components of the pipeline: sources opened, pictures rendered, pairs made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jaxerm.data.examples import Example, pair_example, picture_example
+from jaxerm.data.pairs import BrokenSample, PairMaker
+from jaxerm.data.pipeline import Component
+from jaxerm.data.sources import open_source
+from jaxerm.prompts import Prompts
+from jaxerm.render import RenderPool
+
+_PICTURE_ROLES = ("describe", "code")
+_PAIRS_PER_PROGRAM = 1_000
+"""Different corruptions drawn of one program before an epoch of pairs is over."""
+
+
+def _pictures(source: Any, role: str, pool: RenderPool, prompts: Prompts):
+    def make(index: int) -> Example:
+        program = source[index]
+        result = pool.render(program.task, program.code)
+        if not result.ok:
+            raise BrokenSample(f"{program.name} (index {index}) does not render: {result.error.text}")
+        return picture_example(role, program, result.image, prompts)
+
+    return make
+
+
+def _pairs(maker: PairMaker, role: str, prompts: Prompts):
+    return lambda index: pair_example(role, maker.make(index), prompts)
+
+
+def components(
+    mixture: Sequence[Any], pool: RenderPool, prompts: Prompts, *, seed: int, max_edits: int, clean_share: float
+) -> list[Component]:
+    """One component for each part of a recipe's mixture.
+
+    Raises:
+      ValueError: a source that does not exist, or is empty.
+    """
+    out = []
+    for part in mixture:
+        source = open_source(part.source, **part.options)
+        if part.role in _PICTURE_ROLES:
+            out.append(Component(_pictures(source, part.role, pool, prompts), len(source), part.weight))
+            continue
+        # To repair or to describe nothing teaches little; a judge must know the clean pair.
+        clean = clean_share if part.role in ("critique", "compare") else 0.0
+        maker = PairMaker(source, pool, seed=seed, max_edits=max_edits, clean_share=clean)
+        out.append(Component(_pairs(maker, part.role, prompts), len(source) * _PAIRS_PER_PROGRAM, part.weight))
+    return out

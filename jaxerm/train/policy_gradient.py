@@ -1,0 +1,88 @@
+"""GRPO as small pure functions: advantages, ratios, clipping, KL. Shapes are [rows, tokens] unless said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_EPSILON = 1e-6
+
+
+def group_advantages(rewards: Sequence[float | None], group: int, kind: str = "grpo") -> np.ndarray:
+    """Advantage of each answer within its group.
+
+    grpo (arXiv 2402.03300): (r - mean) / std. dr_grpo (2503.20783): r - mean. rloo (2402.14740): r - mean of the others.
+
+    Args:
+      rewards: of B groups of `group` answers, one group behind the other; None where an answer has no score. It is left
+        out of its group's mean and gets no advantage.
+      group: answers a prompt.
+      kind: ``grpo``, ``dr_grpo`` or ``rloo``.
+
+    Returns:
+      float32[B * group]; 0 where there is no score, or no other in the group to compare with.
+    """
+    values = np.array([np.nan if reward is None else reward for reward in rewards], np.float64).reshape(-1, group)
+    known = ~np.isnan(values)
+    count = known.sum(axis=1, keepdims=True)
+    mean = np.where(known, values, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    centred = np.where(known & (count > 1), values - mean, 0.0)
+    if kind == "grpo":
+        # The sample standard deviation, as TRL and verl compute it.
+        std = np.sqrt((centred**2).sum(axis=1, keepdims=True) / np.maximum(count - 1, 1))
+        centred = centred / (std + _EPSILON)
+    elif kind == "rloo":
+        centred = centred * count / np.maximum(count - 1, 1)
+    elif kind != "dr_grpo":
+        raise ValueError(f"unknown advantage {kind!r}; there are grpo, dr_grpo and rloo")
+    return centred.reshape(-1).astype(np.float32)
+
+
+KL_ESTIMATORS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "k1": lambda delta: -delta,
+    "k2": lambda delta: 0.5 * delta**2,
+    "k3": lambda delta: jnp.expm1(delta) - delta,
+}
+"""KL(policy || reference) a token from delta = log p_reference - log p_policy (Schulman 2020); k3 is verl's low_var_kl."""
+
+
+def clipped_objective(
+    log_probs: jax.Array, old_log_probs: jax.Array, advantages: jax.Array, clip_low: float, clip_high: float
+) -> tuple[jax.Array, jax.Array]:
+    """PPO's clipped surrogate, to be maximised, and where the clip is active (arXiv 1707.06347, eq. 7).
+
+    Args:
+      log_probs, old_log_probs: float32[R, S], of the policy now and when the answers were drawn.
+      advantages: float32[R].
+    """
+    ratio = jnp.exp(log_probs - old_log_probs)
+    advantages = advantages[:, None]
+    free = ratio * advantages
+    clipped = jnp.clip(ratio, 1 - clip_low, 1 + clip_high) * advantages
+    return jnp.minimum(free, clipped), clipped < free
+
+
+def aggregate(values: jax.Array, mask: jax.Array, kind: str, longest: int) -> jax.Array:
+    """One number from a value a token.
+
+    token_mean: over all tokens (DAPO). sequence_mean: mean over the tokens of each answer, then over answers (GRPO).
+    sequence_sum: sum over each answer divided by a constant, the longest answer allowed, then mean (Dr.GRPO).
+    """
+    rows = jnp.maximum(jnp.sum(jnp.any(mask > 0, axis=1)), 1)
+    if kind == "token_mean":
+        return jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
+    if kind == "sequence_mean":
+        return jnp.sum(jnp.sum(values * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)) / rows
+    if kind == "sequence_sum":
+        return jnp.sum(values * mask) / longest / rows
+    raise ValueError(f"unknown loss aggregation {kind!r}; there are token_mean, sequence_mean and sequence_sum")
+
+
+def importance_weights(old_log_probs: jax.Array, sampler_log_probs: jax.Array, cap: float | None) -> jax.Array:
+    """Truncated importance sampling a token: min(p_trainer / p_sampler, cap); 1 everywhere if `cap` is None."""
+    if cap is None:
+        return jnp.ones_like(old_log_probs)
+    return jnp.minimum(jnp.exp(old_log_probs - sampler_log_probs), cap)

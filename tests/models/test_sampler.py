@@ -1,0 +1,265 @@
+"""What is drawn is what the model says, whoever else is in the batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxerm.models.language import LanguageModel
+from jaxerm.models.sampler import Sampling, forbidden_tokens, generate, row_keys
+from jaxerm.train.losses import next_token_log_probs
+from tests.models.harness import picture, question
+
+N = 8
+SHAPE = {"max_new_tokens": N, "length": 64, "patches": 64, "rows": 2}
+"""Two prompts of at most 64 tokens and one image: one compilation for most of what follows."""
+GREEDY = Sampling(0.0)
+
+
+@pytest.fixture(scope="module")
+def prompts(small):
+    return [
+        small.processor.sample(question("What differs?", picture(0))),
+        small.processor.sample(question("red")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def greedy(small, prompts):
+    return small.answer(prompts, GREEDY, **SHAPE)
+
+
+@pytest.fixture(scope="module")
+def banned(small):
+    return forbidden_tokens(small.config, len(small.processor.tokenizer))
+
+
+def next_logits(forward, language, sample, tokens=()):
+    """Logits behind a prompt and what was answered so far, by reading all of it again. float32[vocab]."""
+    sample = sample.extended(tokens)
+    inputs = language.batch([sample] * 2, length=64 + N, patches=64)
+    return np.asarray(forward(language.graphdef, language.params, inputs))[0, len(sample.tokens) - 1]
+
+
+def same(one, other):
+    np.testing.assert_array_equal(one.tokens, other.tokens)
+    np.testing.assert_array_equal(one.lengths, other.lengths)
+    np.testing.assert_array_equal(one.finished, other.finished)
+    np.testing.assert_allclose(one.log_probs, other.log_probs, atol=1e-4)
+
+
+def row(generated, number):
+    return jax.tree.map(lambda x: x[number : number + 1], generated)
+
+
+def test_greedy_is_the_argmax_of_full_passes_without_a_cache(small, prompts, greedy, banned, forward):
+    for number, sample in enumerate(prompts):
+        tokens = []
+        for step in range(int(greedy.lengths[number])):
+            logits = np.where(banned, -np.inf, next_logits(forward, small, sample, tokens))
+            tokens.append(int(logits.argmax()))
+            expected = logits[tokens[-1]] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+            assert abs(greedy.log_probs[number, step] - expected) < 1e-4
+        assert greedy.tokens[number, : len(tokens)].tolist() == tokens
+    assert len(set(greedy.tokens[0].tolist())) > 2, "an answer that repeats itself proves little"
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(1.0), Sampling(0.8, 0.9, 20)], ids=["greedy", "plain", "cut"])
+def test_an_answer_does_not_depend_on_who_shares_the_batch(small, prompts, sampling):
+    together = small.answer(prompts, sampling, seed=3, **SHAPE)
+    with_itself = small.answer(prompts[:1] * 2, sampling, seed=3, **SHAPE)
+    one_at_a_time = small.answer(prompts[:1], sampling, seed=3, **SHAPE)
+    same(row(together, 0), row(with_itself, 0))
+    same(row(together, 0), one_at_a_time)
+
+
+def test_an_answer_does_not_depend_on_padding(small, prompts):
+    sampling = Sampling(1.0)
+    short = small.answer(prompts, sampling, seed=3, **SHAPE)
+    long = small.answer(prompts, sampling, seed=3, **{**SHAPE, "length": 96, "patches": 128})
+    same(short, long)
+
+
+def test_rows_and_seeds_draw_differently_and_repeat(small, prompts):
+    sampling = Sampling(1.0)
+    twice = small.answer(prompts[:1] * 2, sampling, seed=3, **SHAPE)
+    assert twice.tokens[0].tolist() != twice.tokens[1].tolist()
+    assert small.answer(prompts[:1] * 2, sampling, seed=4, **SHAPE).tokens.tolist() != twice.tokens.tolist()
+    same(small.answer(prompts[:1] * 2, sampling, seed=3, **SHAPE), twice)
+
+
+def test_samples_of_one_prompt_share_a_prefill_and_equal_separate_runs(small, prompts, banned):
+    keys = row_keys(5, np.arange(4))
+    settings = (jnp.float32(1), jnp.float32(1), jnp.int32(0))
+
+    def draw(samples, keys, n):
+        inputs = small.batch(samples, length=64, patches=64)
+        return generate(
+            small.graphdef, small.params, inputs, banned, keys, *settings, max_new_tokens=N, samples=n
+        )
+
+    shared = draw(prompts, keys, 2)
+    for prompt in range(2):
+        alone = draw([prompts[prompt]] * 2, keys[2 * prompt : 2 * prompt + 2], 1)
+        same(jax.tree.map(lambda x, at=2 * prompt: x[at : at + 2], shared), alone)
+    same(small.answer(prompts, Sampling(1.0), seed=5, n=2, **SHAPE), shared)
+
+
+def test_prompts_beyond_the_rows_of_a_lot_are_numbered_on(small, prompts):
+    three = small.answer([prompts[1]] * 3, Sampling(1.0), seed=3, **SHAPE)
+    assert len(three.tokens) == 3
+    assert len({tuple(tokens) for tokens in three.tokens.tolist()}) == 3
+
+
+def test_an_answer_stops_at_the_end_of_turn_and_the_others_go_on(small, prompts, greedy):
+    tokens = greedy.tokens[0].tolist()
+    end = next(token for token in tokens[1:] if token not in greedy.tokens[1])
+    stop = tokens.index(end) + 1
+    module = small.module
+    module.config = replace(module.config, eos_token_id=end)
+    stopping = LanguageModel(*nnx.split(module), small.processor)
+    out = stopping.answer(prompts, GREEDY, **SHAPE)
+    assert out.finished.tolist() == [True, False]
+    assert out.lengths.tolist() == [stop, N]
+    assert out.tokens[0].tolist() == tokens[:stop] + [small.config.pad_token_id] * (N - stop)
+    assert (out.log_probs[0, stop:] == 0).all() and (out.log_probs[0, :stop] < 0).all()
+    same(row(out, 1), row(greedy, 1))
+    assert stopping.text(out)[0] == small.processor.decode(tokens[: stop - 1])
+
+
+def test_banned_tokens_are_never_drawn_however_likely(small, prompts, banned, forward):
+    config = small.config
+    loud = [config.image_token_id, config.video_token_id]
+    module = small.module
+    embed = np.array(module.embed[...])
+    # Opposite rows: whatever the hidden state, one of the two beats every other token by far.
+    embed[loud[0]], embed[loud[1]] = 30 * embed[5], -30 * embed[5]
+    module.embed[...] = jnp.asarray(embed)
+    tempting = LanguageModel(*nnx.split(module), small.processor)
+    for sampling in (GREEDY, Sampling(1.0), Sampling(1.0, 0.5), Sampling(1.0, top_k=3)):
+        out = tempting.answer(prompts, sampling, **SHAPE)
+        assert not banned[out.tokens].any()
+        assert np.isfinite(out.log_probs).all()
+    assert all(next_logits(forward, tempting, sample).argmax() in loud for sample in prompts)
+
+
+def test_images_and_ids_beyond_the_vocabulary_are_banned(small):
+    config = small.config
+    banned = forbidden_tokens(config, config.text.vocab_size - 3)
+    assert banned[-3:].all() and banned[config.image_token_id] and banned[config.vision_start_token_id]
+    assert not banned[config.eos_token_id]
+    assert banned.sum() <= 3 + 4
+
+
+@pytest.mark.parametrize("sampling", [Sampling(1.0, top_k=1), Sampling(1.0, top_p=1e-6)], ids=["top_k", "top_p"])
+def test_the_narrowest_truncation_is_greedy(small, prompts, greedy, sampling):
+    same(small.answer(prompts, sampling, seed=9, **SHAPE), greedy)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_log_probs_are_those_a_trainer_recomputes(small, prompts, banned, temperature):
+    out = small.answer(prompts, Sampling(temperature), seed=1, **SHAPE)
+    longer = [
+        sample.extended(tokens[:size]) for sample, tokens, size in zip(prompts, out.tokens, out.lengths, strict=True)
+    ]
+    inputs = small.batch(longer, length=64 + N, patches=64)
+    recomputed = np.asarray(
+        jax.jit(lambda params, inputs: next_token_log_probs(
+            nnx.merge(small.graphdef, params), inputs, temperature=temperature, banned=jnp.asarray(banned)
+        ))(small.params, inputs)
+    )
+    for number, sample in enumerate(prompts):
+        start, size = len(sample.tokens), int(out.lengths[number])
+        np.testing.assert_allclose(out.log_probs[number, :size], recomputed[number, start : start + size], atol=1e-4)
+
+
+# Frequencies: one token behind a short prompt, drawn 2,000 times, all but six tokens banned.
+
+DRAWS = 2000
+FEW = np.arange(40, 46)
+
+
+@pytest.fixture(scope="module")
+def counts(small, prompts, forward):
+    """(temperature, top_p, top_k) -> how often each of the six was drawn; and the logits they were drawn from."""
+    sample = prompts[1]
+    logits = next_logits(forward, small, sample)[FEW]
+    all_but_few = ~np.isin(np.arange(small.config.text.vocab_size), FEW)
+
+    def count(temperature, top_p, top_k):
+        inputs = small.batch([sample], length=32, patches=0)
+        out = generate(
+            small.graphdef, small.params, inputs, all_but_few, row_keys(0, np.arange(DRAWS)),
+            jnp.float32(temperature), jnp.float32(top_p), jnp.int32(top_k), max_new_tokens=1, samples=DRAWS,
+        )  # fmt: skip
+        return (np.asarray(out.tokens) == FEW).sum(axis=0)
+
+    return count, logits
+
+
+def softmax(logits):
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def assert_drawn_from(counts, probabilities):
+    """Within four standard deviations each; the seed is fixed, so this passes or fails for good."""
+    spread = np.sqrt(DRAWS * probabilities * (1 - probabilities))
+    assert counts.sum() == DRAWS
+    assert (np.abs(counts - DRAWS * probabilities) <= 4 * spread + 1e-6).all(), (counts, DRAWS * probabilities)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_tokens_are_drawn_as_often_as_the_softmax_says(counts, temperature):
+    count, logits = counts
+    probabilities = softmax(logits / temperature)
+    assert (probabilities > 0.01).sum() >= 3, "a softmax with one peak proves little"
+    assert_drawn_from(count(temperature, 1.0, 0), probabilities)
+
+
+def test_top_k_keeps_the_k_most_likely(counts):
+    count, logits = counts
+    probabilities = softmax(logits / 3)
+    kept = np.argsort(-probabilities)[:3]
+    expected = np.where(np.isin(np.arange(6), kept), probabilities, 0)
+    assert_drawn_from(count(3.0, 1.0, 3), expected / expected.sum())
+
+
+def test_top_p_keeps_the_smallest_set_that_holds_as_much(counts):
+    count, logits = counts
+    probabilities = softmax(logits / 3)
+    order = np.argsort(-probabilities)
+    three = probabilities[order[:3]].sum()
+    for top_p, kept in ((three - 0.01, 3), (three + 0.01, 4)):
+        expected = np.where(np.isin(np.arange(6), order[:kept]), probabilities, 0)
+        assert_drawn_from(count(3.0, top_p, 0), expected / expected.sum())
+
+
+def test_top_p_looks_at_what_top_k_has_left(counts):
+    count, logits = counts
+    probabilities = softmax(logits / 3)
+    order = np.argsort(-probabilities)
+    # Of the two that top-k leaves, the first alone holds less than 0.99 of their sum, and more than a little.
+    first = probabilities[order[0]] / probabilities[order[:2]].sum()
+    expected = np.zeros(6)
+    expected[order[0]] = 1
+    assert_drawn_from(count(3.0, first - 0.01, 2), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": -0.1}, "temperature is -0.1"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"top_p": 1.1}, "top_p is 1.1"),
+        ({"top_k": -1}, "top_k is -1"),
+    ],
+)
+def test_settings_out_of_range_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**settings)
