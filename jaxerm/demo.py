@@ -38,8 +38,14 @@ from jaxerm.train.sft import run_sft
 _HELD_OUT_SEED = 9_001
 """Of drawings and corruptions no recipe draws from."""
 _PAIRS = {"drawings": 128, "icons": 32, "tables": 32, "charts": 32}
+_HELD_OUT: dict[str, dict[str, Any]] = {"icons": {"max_code_chars": 300, "n": 100}, "tables": {"seed": _HELD_OUT_SEED}, "charts": {"seed": _HELD_OUT_SEED}}
 _REFINED = 64
 _SEEN_PROMPTS = 24
+
+
+def _held_out_drawings(lot: int = 0) -> dict[str, Any]:
+    """Options of drawings that no recipe draws: of one shape there are so few that training has seen most of them."""
+    return {"max_shapes": 3, "min_shapes": 2, "seed": _HELD_OUT_SEED + lot}
 
 
 @dataclass
@@ -75,7 +81,7 @@ def held_out_pairs(pool: RenderPool) -> dict[str, list[Pair]]:
     """Pairs of each source that no recipe trains on: other drawings, and corruptions of other seeds."""
     out = {}
     for name, count in _PAIRS.items():
-        options = {"max_shapes": 3, "seed": _HELD_OUT_SEED} if name == "drawings" else {"part": "held_out"}
+        options = _held_out_drawings() if name == "drawings" else _HELD_OUT[name]
         source = open_source(name, **options)
         maker = PairMaker(source, pool, seed=_HELD_OUT_SEED, max_edits=3, clean_share=0.15)
         out[name] = [maker.make(index) for index in range(count)]
@@ -103,7 +109,7 @@ def evaluate_policy(
     policy: LanguageModel, erm: VisualERM, pool: RenderPool, recipe: GrpoRecipe, scoring: Scoring, seed: int
 ) -> tuple[dict[str, float], list[Attempt]]:
     """Samples the policy on held-out drawings as GRPO does, and scores what it writes."""
-    source = open_source("drawings", max_shapes=3, seed=_HELD_OUT_SEED)
+    source = open_source("drawings", **_held_out_drawings())
     programs = [source[index] for index in range(_SEEN_PROMPTS)]
     pictures = [(p.task, pool.render(p.task, p.code).image) for p in programs]
     rollouts = sample_rollouts(
@@ -214,7 +220,7 @@ def run_demo(out: str | Path = "runs/demo", *, seed: int = 0, base: str | Path |
         }
 
         with demo.phase("refinement", "4. Reflection: drafts are criticised and revised"):
-            source = open_source("drawings", max_shapes=3, seed=_HELD_OUT_SEED + 1)
+            source = open_source("drawings", **_held_out_drawings(1))
             programs = [source[index] for index in range(_REFINED)]
             pictures = [(p.task, pool.render(p.task, p.code).image) for p in programs]
             refiner = Refiner(policy, erm, pool, scoring=scoring, max_new_tokens=grpo.max_new_tokens, rows=32)

@@ -114,7 +114,9 @@ class Common(Section):
     keep_checkpoints: Count = Field(2, description="older ones are deleted")
     log_every: Count = Field(1, description="steps between two lines of metrics.jsonl")
     mesh: dict[Axis, int] = Field(
-        default_factory=dict, validate_default=True, description="devices along each axis; one may be -1: the rest"
+        default_factory=lambda: {"fsdp": -1},
+        validate_default=True,
+        description="devices along each axis, 1 where none is said; one may be -1: the rest",
     )
     dtype: Dtypes = Field(default_factory=Dtypes)
     render: dict[str, Any] = Field(default_factory=dict, description="options of the renderer, such as svg_size")

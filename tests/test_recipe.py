@@ -60,7 +60,7 @@ def test_an_sft_recipe_is_read_with_its_values_and_the_defaults(sft):
     assert [part.weight for part in recipe.data.mixture] == [2.0, 1.0]
     assert [part.role for part in recipe.data.mixture] == ["critique", "code"]
     assert recipe.data.mixture[1].options == {"task": "table"}
-    assert recipe.mesh == {"data": 1, "fsdp": 1, "tensor": 1}
+    assert recipe.mesh == {"data": 1, "fsdp": -1, "tensor": 1}
     assert (recipe.batch_size, recipe.seed, recipe.dtype.param) == (32, 0, "float32")
 
 

@@ -1,16 +1,29 @@
-"""Pairs of reference and attempt with the critique that is known to be true of them."""
+"""Pairs of reference and attempt with the critique that is known to be true of them; made, written and read."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from jaxerm.critique import Critique, Task
+from jaxerm.critique import SCHEMAS, SEVERITIES, Critique, Task
 from jaxerm.data.corruption import corrupt
-from jaxerm.data.program import Edit
+from jaxerm.data.program import Corruption, Edit
 from jaxerm.data.sources import Source
 from jaxerm.render import RenderPool
+
+LIST = "pairs.jsonl"
+_FIELDS = {
+    "id": str, "category": str, "gt_img_path": str, "pred_img_path": str, "human_errors": list, "edits": list,
+    "reference_code": str, "prediction_code": str,
+}  # fmt: skip
+VISIBLE = 16
+"""Levels of 255 by which a pixel must change in some channel for a change to be seen."""
 
 
 class BrokenSample(ValueError):
@@ -40,6 +53,13 @@ class Pair:
     edits: tuple[Edit, ...]
 
 
+def differs(one: np.ndarray, two: np.ndarray) -> bool:
+    """Whether two images, uint8[H, W, 3], can be told apart: another size, or a pixel `VISIBLE` levels off."""
+    if one.shape != two.shape:
+        return True
+    return bool((np.maximum(one, two) - np.minimum(one, two)).max(initial=0) >= VISIBLE)
+
+
 class PairMaker:
     """Makes pair after pair from a source.
 
@@ -60,6 +80,8 @@ class PairMaker:
     def make(self, index: int) -> Pair:
         """Pair `index`: of program ``index % len(source)``, the same on every machine.
 
+        What cannot be seen in the pixels is no discrepancy: it leaves the ledger, though not the code.
+
         Raises:
           BrokenSample: one of the two does not render.
         """
@@ -74,11 +96,127 @@ class PairMaker:
             if not result.ok:
                 raise BrokenSample(f"{program.name} (index {index}) does not render: {result.error.text}")
             images.append(result.image)
-        edits = corruption.edits
-        if images[0].shape == images[1].shape and np.array_equal(*images):
-            # What cannot be seen in the pixels is no discrepancy.
-            edits = ()
+        edits = self._seen(corruption, *images)
         critique = Critique(program.task, tuple(edit.discrepancy for edit in edits))
         return Pair(
             f"{program.name}-{self.seed}-{index}", program.task, program.code, corruption.code, *images, critique, edits
         )
+
+    def _seen(self, corruption: Corruption, reference: np.ndarray, prediction: np.ndarray) -> tuple[Edit, ...]:
+        """The edits that can be seen: those that change the picture when they are made alone."""
+        if not differs(reference, prediction):
+            return ()
+        if len(corruption.edits) < 2 or not corruption.alone:
+            return corruption.edits
+        results = self.pool.map((corruption.program.task, code) for code in corruption.alone)
+        kept = []
+        for edit, result in zip(corruption.edits, results, strict=True):
+            # An edit that leaves nothing to see on its own is one that can be seen.
+            if result.image is None or differs(reference, result.image):
+                kept.append(edit)
+        return tuple(kept)
+
+
+
+def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:
+    """Writes pairs as they come and returns the list, ``pairs.jsonl``; what was in that list before is replaced.
+
+    A line holds ``id``, ``idx``, ``category`` (the task), ``gt_img_path`` and ``pred_img_path`` relative to the folder,
+    ``human_errors`` (type, severity, description), and what only this project reads: ``edits`` (kind, category,
+    severity, location, description), ``reference_code`` and ``prediction_code``.
+
+    Raises:
+      OSError: the folder cannot be written to.
+    """
+    out = Path(out)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    with (out / LIST).open("w", encoding="utf-8") as file:
+        for index, pair in enumerate(pairs):
+            names = [f"images/{index:06d}_{side}.png" for side in ("gt", "pred")]
+            for name, image in zip(names, (pair.reference, pair.prediction), strict=True):
+                Image.fromarray(image).save(out / name)
+            line = {
+                "id": pair.id,
+                "idx": index,
+                "category": pair.task,
+                "gt_img_path": names[0],
+                "pred_img_path": names[1],
+                "human_errors": [
+                    {"type": edit.category, "severity": edit.severity, "description": edit.description}
+                    for edit in pair.edits
+                ],
+                "edits": [{name: getattr(edit, name) for name in Edit.__dataclass_fields__} for edit in pair.edits],
+                "reference_code": pair.reference_code,
+                "prediction_code": pair.prediction_code,
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return out / LIST
+
+
+def read_pairs(folder: str | Path) -> Iterator[Pair]:
+    """Yields the pairs that `write_pairs` wrote, images included.
+
+    Raises:
+      ValueError: no list, a broken line or a missing image; one line that names the file, and the line by its number.
+    """
+    folder = Path(folder)
+    path = folder / LIST
+    if not path.is_file():
+        raise ValueError(f"there is no {LIST} in {folder}" if folder.is_dir() else f"there is no folder {folder}")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield _pair(json.loads(line), folder)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not UTF-8: {error}") from None
+            except (ValueError, OSError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+
+
+def _pair(line: Any, folder: Path) -> Pair:
+    if not isinstance(line, dict):
+        raise ValueError(f"a {type(line).__name__}, not an object")
+    for name, kind in _FIELDS.items():
+        if not isinstance(line.get(name), kind):
+            found = f"is {type(line[name]).__name__}" if name in line else "is missing"
+            raise ValueError(f"field {name!r} {found}, should be {kind.__name__}")
+    task = line["category"]
+    if task not in SCHEMAS:
+        raise ValueError(f"category is {task!r}; there are {', '.join(SCHEMAS)}")
+    edits = tuple(_edit(entry, task) for entry in line["edits"])
+    critique = Critique(task, tuple(edit.discrepancy for edit in edits))
+    return Pair(
+        line["id"],
+        task,
+        line["reference_code"],
+        line["prediction_code"],
+        _image(folder / line["gt_img_path"]),
+        _image(folder / line["pred_img_path"]),
+        critique,
+        edits,
+    )
+
+
+def _edit(entry: Any, task: str) -> Edit:
+    try:
+        edit = Edit(**entry)
+    except TypeError:
+        raise ValueError(f"an edit has the fields {', '.join(Edit.__dataclass_fields__)}, not {entry!r:.60}") from None
+    if edit.category not in SCHEMAS[task].categories or edit.severity not in SEVERITIES:
+        raise ValueError(f"an edit has category {edit.category!r} and severity {edit.severity!r}")
+    return edit
+
+
+def _image(path: Path) -> np.ndarray:
+    """uint8[H, W, 3]."""
+    if not path.is_file():
+        raise ValueError(f"there is no image {path}")
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error}") from None

@@ -28,6 +28,8 @@ def make_mesh(shape: dict[str, int] | None = None, devices: Any = None) -> Mesh:
 
     Args:
       shape: size of each axis of `AXES`; missing ones are 1, and one may be -1, for what is left. None: all in fsdp.
+        A single process may take fewer devices than there are; it takes the first.
+      devices: all there are if None.
 
     Raises:
       ValueError: an unknown axis, or sizes that do not multiply to the number of devices.
@@ -42,6 +44,8 @@ def make_mesh(shape: dict[str, int] | None = None, devices: Any = None) -> Mesh:
     if -1 in sizes:
         rest = int(np.prod([size for size in sizes if size != -1]))
         sizes[sizes.index(-1)] = devices.size // rest
+    if jax.process_count() == 1:
+        devices = devices.ravel()[: int(np.prod(sizes))]
     if int(np.prod(sizes)) != devices.size:
         raise ValueError(f"mesh {dict(zip(AXES, sizes, strict=True))} needs {np.prod(sizes)} devices; there are {devices.size}")
     return Mesh(devices.reshape(sizes), AXES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -112,13 +112,28 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: str | Path
     return tokenizer
 
 
-def make_tiny(directory: str | Path, texts: Iterable[str], *, vocab_size: int = 1000, seed: int = 0) -> None:
-    """Writes a complete, untrained model directory in Hugging Face layout."""
+def make_tiny(
+    directory: str | Path,
+    texts: Iterable[str],
+    *,
+    vocab_size: int = 1000,
+    seed: int = 0,
+    configure: Callable[[int, dict[str, int]], Qwen3VLConfig] = tiny_config,
+) -> None:
+    """Writes a complete, untrained model directory in Hugging Face layout.
+
+    Args:
+      directory: where to.
+      texts: what the tokenizer is trained on.
+      vocab_size: of the tokenizer, without special tokens.
+      seed: of the weights.
+      configure: (size of the whole vocabulary, ids of the special tokens) -> sizes of the model.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(texts, vocab_size, directory)
     special = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
-    config = tiny_config(len(tokenizer), special)
+    config = configure(len(tokenizer), special)
     save_weights(directory, Qwen3VL(config, rngs=nnx.Rngs(seed)), dtype=jnp.float32)
     vision = config.vision
     settings = {

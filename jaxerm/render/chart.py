@@ -54,7 +54,7 @@ def _warm_up() -> None:
     axes.legend()
     figure.canvas.draw()
     plt.close("all")
-    for name in ("pandas", "seaborn", "scipy.stats"):
+    for name in ("pandas", "seaborn"):
         try:
             __import__(name)
         except Exception:  # noqa: S112 - an optional package that is absent or broken is the code's own affair

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from jaxerm.render.pixels import unpack
 from jaxerm.render.errors import DrawError, EngineMissingError
+from jaxerm.render.pixels import unpack
 
 try:
     import plutoprint
@@ -55,5 +55,6 @@ def paint_html(html: str, width: int, max_pixels: int) -> np.ndarray:
 def paint_svg(svg: bytes, size: int) -> np.ndarray:
     """Draws SVG whose width and height are `size`: uint8[size, size, 3] on white."""
     book = _book(size, size)
-    book.load_html(f"<!DOCTYPE html><style>html,body{{margin:0}}svg{{display:block}}</style>{svg.decode()}")
+    style = "body{margin:0;font-family:sans-serif}svg{display:block}"
+    book.load_html(f"<!DOCTYPE html><style>{style}</style>{svg.decode()}")
     return unpack(_pixels(book, size, size))

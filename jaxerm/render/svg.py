@@ -61,9 +61,7 @@ def _load_cairosvg() -> Callable[[bytes, int], np.ndarray]:
 
     def paint(svg: bytes, size: int) -> np.ndarray:
         tree = Tree(bytestring=svg)  # its own default fetches data: URLs and nothing else
-        surface = PNGSurface(
-            tree, None, 96, output_width=size, output_height=size, background_color="white"
-        )
+        surface = PNGSurface(tree, None, 96, output_width=size, output_height=size, background_color="white")
         surface.cairo.flush()
         return _bgra_to_rgb(surface.cairo.get_data(), size, size, surface.cairo.get_stride())
 

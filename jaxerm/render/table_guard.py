@@ -8,7 +8,7 @@ import re
 from jaxerm.render.errors import DrawError
 
 STYLE = (
-    "html,body{background:#fff}body{margin:20px;font-family:Arial,sans-serif;font-size:14px;color:#000}"
+    "html,body{background:#fff}body{margin:20px;font:14px Arial,'DejaVu Sans',sans-serif;color:#000}"
     "table{border-collapse:collapse}th,td{border:1px solid #333;padding:6px 10px}"
 )
 

@@ -100,9 +100,7 @@ def write_reply(fd: int, reply: Reply) -> None:
     meta = json.dumps(reply.meta, ensure_ascii=True).encode()
     if len(meta) > MAX_META:
         raise ValueError(f"the meta data has {len(meta)} bytes; the limit is {MAX_META}")
-    header = REPLY.pack(
-        REPLY_MAGIC, reply.request, reply.status, len(meta), reply.height, reply.width, reply.seconds
-    )
+    header = REPLY.pack(REPLY_MAGIC, reply.request, reply.status, len(meta), reply.height, reply.width, reply.seconds)
     write_all(fd, header + meta)
     if reply.pixels:
         write_all(fd, reply.pixels)

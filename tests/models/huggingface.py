@@ -59,7 +59,5 @@ def logits(model, samples: Sequence[Sample], *, pad_left: bool = False) -> list[
 def positions(model, sample: Sample) -> np.ndarray:
     """int[3, S], as `get_rope_index` counts them."""
     inputs = arguments(model, [sample])
-    out, _ = model.model.get_rope_index(
-        inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw")
-    )
+    out, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw"))
     return out[:, 0].numpy()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +42,13 @@ def next_logits(forward, language, sample, tokens=()):
     sample = sample.extended(tokens)
     inputs = language.batch([sample] * 2, length=64 + N, patches=64)
     return np.asarray(forward(language.graphdef, language.params, inputs))[0, len(sample.tokens) - 1]
+
+
+def with_head(language, head):
+    """The same model with other output embeddings, float32[hidden, vocab]; nothing is compiled anew."""
+    module = nnx.clone(language.module)
+    module.lm_head.kernel[...] = jnp.asarray(head)
+    return LanguageModel(*nnx.split(module), language.processor)
 
 
 def same(one, other):
@@ -99,9 +104,7 @@ def test_samples_of_one_prompt_share_a_prefill_and_equal_separate_runs(small, pr
 
     def draw(samples, keys, n):
         inputs = small.batch(samples, length=64, patches=64)
-        return generate(
-            small.graphdef, small.params, inputs, banned, keys, *settings, max_new_tokens=N, samples=n
-        )
+        return generate(small.graphdef, small.params, inputs, banned, keys, *settings, max_new_tokens=N, samples=n)
 
     shared = draw(prompts, keys, 2)
     for prompt in range(2):
@@ -120,9 +123,11 @@ def test_an_answer_stops_at_the_end_of_turn_and_the_others_go_on(small, prompts,
     tokens = greedy.tokens[0].tolist()
     end = next(token for token in tokens[1:] if token not in greedy.tokens[1])
     stop = tokens.index(end) + 1
-    module = small.module
-    module.config = replace(module.config, eos_token_id=end)
-    stopping = LanguageModel(*nnx.split(module), small.processor)
+    # What was the likeliest token is now the end of turn.
+    head = np.array(small.module.lm_head.kernel[...])
+    head[:, [end, small.config.eos_token_id]] = head[:, [small.config.eos_token_id, end]]
+    tokens[stop - 1] = small.config.eos_token_id
+    stopping = with_head(small, head)
     out = stopping.answer(prompts, GREEDY, **SHAPE)
     assert out.finished.tolist() == [True, False]
     assert out.lengths.tolist() == [stop, N]
@@ -135,12 +140,10 @@ def test_an_answer_stops_at_the_end_of_turn_and_the_others_go_on(small, prompts,
 def test_banned_tokens_are_never_drawn_however_likely(small, prompts, banned, forward):
     config = small.config
     loud = [config.image_token_id, config.video_token_id]
-    module = small.module
-    embed = np.array(module.embed[...])
-    # Opposite rows: whatever the hidden state, one of the two beats every other token by far.
-    embed[loud[0]], embed[loud[1]] = 30 * embed[5], -30 * embed[5]
-    module.embed[...] = jnp.asarray(embed)
-    tempting = LanguageModel(*nnx.split(module), small.processor)
+    head = np.array(small.module.lm_head.kernel[...])
+    # Opposite directions: whatever the hidden state, one of the two beats every other token by far.
+    head[:, loud[0]], head[:, loud[1]] = 30 * head[:, 5], -30 * head[:, 5]
+    tempting = with_head(small, head)
     for sampling in (GREEDY, Sampling(1.0), Sampling(1.0, 0.5), Sampling(1.0, top_k=3)):
         out = tempting.answer(prompts, sampling, **SHAPE)
         assert not banned[out.tokens].any()
@@ -161,18 +164,22 @@ def test_the_narrowest_truncation_is_greedy(small, prompts, greedy, sampling):
     same(small.answer(prompts, sampling, seed=9, **SHAPE), greedy)
 
 
+@pytest.fixture(scope="module")
+def recompute(small, banned):
+    def log_probs(params, inputs, temperature):
+        return next_token_log_probs(nnx.merge(small.graphdef, params), inputs, temperature=temperature, banned=banned)
+
+    return jax.jit(log_probs)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_log_probs_are_those_a_trainer_recomputes(small, prompts, banned, temperature):
+def test_log_probs_are_those_a_trainer_recomputes(small, prompts, recompute, temperature):
     out = small.answer(prompts, Sampling(temperature), seed=1, **SHAPE)
     longer = [
         sample.extended(tokens[:size]) for sample, tokens, size in zip(prompts, out.tokens, out.lengths, strict=True)
     ]
     inputs = small.batch(longer, length=64 + N, patches=64)
-    recomputed = np.asarray(
-        jax.jit(lambda params, inputs: next_token_log_probs(
-            nnx.merge(small.graphdef, params), inputs, temperature=temperature, banned=jnp.asarray(banned)
-        ))(small.params, inputs)
-    )
+    recomputed = np.asarray(recompute(small.params, inputs, temperature))
     for number, sample in enumerate(prompts):
         start, size = len(sample.tokens), int(out.lengths[number])
         np.testing.assert_allclose(out.log_probs[number, :size], recomputed[number, start : start + size], atol=1e-4)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxerm.data.program import Edit
 
-_TRIES = 40
+_TRIES, _TRIES_OF_A_KIND = 10, 6
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,22 @@ def choose(
     tries = 0
     while len(steps) < n_edits and tries < _TRIES * n_edits:
         tries += 1
-        step = pick(rng, makers)()
+        make = pick(rng, makers)
         taken = frozenset().union(*(known.touches for known in steps))
-        if step is not None and not step.touches & taken and fits([*steps, step]):
-            steps.append(step)
+        # A kind that fits few things gets more than one try, or those that fit anywhere would crowd it out.
+        for _ in range(_TRIES_OF_A_KIND):
+            step = make()
+            if step is None or any(_same_words(step.edit, known.edit) for known in steps):
+                continue
+            if not step.touches & taken and fits([*steps, step]):
+                steps.append(step)
+                break
     return sorted(steps, key=lambda step: step.order)
+
+
+def _same_words(one: Edit, two: Edit) -> bool:
+    """Whether two entries cannot be told apart: the same was done to two things alike, side by side."""
+    return (one.location, one.description) == (two.location, two.description)
 
 
 def misspelt(rng: np.random.Generator, text: str) -> str | None:

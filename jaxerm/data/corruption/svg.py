@@ -10,18 +10,9 @@ import numpy as np
 from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick, shown
 from jaxerm.data.program import Edit
 from jaxerm.data.sources.drawings import COLOURS, LOCATIONS
+from jaxerm.data.svg_items import Item, cell_at, compose, items, transform_shape
 from jaxerm.data.svg_path import map_points, number, read_path
-from jaxerm.data.svg_tree import (
-    Element,
-    Item,
-    cell_at,
-    compose,
-    items,
-    read_svg,
-    transform_shape,
-    view_box,
-    write_svg,
-)
+from jaxerm.data.svg_tree import Element, read_svg, view_box, write_svg
 
 _CLOSED = ("circle", "ellipse", "rect", "polygon")
 _SMALL, _LARGE = 1 / 8, 1 / 3
@@ -101,10 +92,14 @@ class _Editor:
         moved = map_points(item.points, matrix)
         left, top, width, height = self.box
         inside = [left <= x <= left + width and top <= y <= top + height for x, y in moved]
-        grid = [{(round(x / self.side * 50), round(y / self.side * 50)) for x, y in p} for p in (moved, item.points)]
-        if not all(inside) or grid[0] == grid[1] or self._inherits_transform(item):
+        # A shape that comes to lie on itself has not changed, and on another one it cannot be told from a missing one.
+        covered = any(self._trace(moved) == self._trace(known.points) for known in self.items)
+        if not all(inside) or covered or self._inherits_transform(item):
             return None
         return self._step(item, edit, lambda element: transform_shape(element, matrix))
+
+    def _trace(self, points) -> set[tuple[int, int]]:
+        return {(round(x / self.side * 50), round(y / self.side * 50)) for x, y in points}
 
     @staticmethod
     def _inherits_transform(item: Item) -> bool:
@@ -233,20 +228,20 @@ class _Editor:
         return self._step(item, ("text", "text_symbol_error", 2, words), apply)
 
     def add(self) -> Step | None:
-        """A circle, a square or a line where there is the most room of three places drawn."""
+        """A circle, a square or a line where there is the most room of six places drawn."""
         rng, (left, top, width, height) = self.rng, self.box
-        places = [(left + x * width, top + y * height) for x, y in 0.15 + 0.7 * rng.random((3, 2))]
+        spots = [(left + x * width, top + y * height) for x, y in 0.15 + 0.7 * rng.random((6, 2))]
         points = [point for item in self.items for point in item.points]
-        x, y = max(places, key=lambda place: min([abs(place[0] - u) + abs(place[1] - v) for u, v in points] or [0]))
-        r = 0.09 * self.side
+        x, y = max(spots, key=lambda spot: min([abs(spot[0] - u) + abs(spot[1] - v) for u, v in points] or [0]))
+        places = 0 if self.side >= 20 else 2
+        x, y, r = (round(value, places) for value in (x, y, 0.09 * self.side))
         kind = pick(rng, ("circle", "rect", "line"))
-        left_, top_, right, bottom = x - r, y - r, x + r, y + r
         values = {
             "circle": {"cx": x, "cy": y, "r": r},
-            "rect": {"x": left_, "y": top_, "width": 2 * r, "height": 2 * r},
-            "line": {"x1": left_, "y1": bottom, "x2": right, "y2": top_},
+            "rect": {"x": x - r, "y": y - r, "width": 2 * r, "height": 2 * r},
+            "line": {"x1": x - r, "y1": y + r, "x2": x + r, "y2": y - r},
         }[kind]
-        new = {name: number(value, 0 if self.side >= 20 else 2) for name, value in values.items()}
+        new = {name: number(value) for name, value in values.items()}
         colour = pick(rng, COLOURS)
         new["fill" if kind != "line" and self.root.get("fill") != "none" else "stroke"] = colour
         cell = cell_at(x, y, self.box)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from jaxerm.critique import Task
+from jaxerm.critique import Task, check_task
 from jaxerm.data.program import Program
 
 
@@ -17,6 +17,11 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Program: ...
+
+
+def default_source(task: Task) -> str:
+    """Name of the source of real material for a task."""
+    return {"svg": "icons", "table": "tables", "chart": "charts"}[check_task(task)]
 
 
 def open_source(name: str, **options: Any) -> Source:

@@ -77,7 +77,8 @@ class Charts:
         # Longitudes and years make no bars.
         skipped = {"longitude", "latitude", "year"}
         numeric = [name for name in data.numeric if name not in skipped and self._suits(kind, data, name, places)]
-        labels = [name for name in data.columns if name not in numeric and self._labels(data, name, places)]
+        named = [name for name in data.columns if name == "year" or name not in data.numeric]
+        labels = [name for name in named if self._labels(data, name, places)]
         needed = 2 if kind in ("scatter", "grouped") else 1
         if len(numeric) < needed or (kind not in ("scatter", "hist") and not labels):
             return None

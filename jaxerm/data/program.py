@@ -1,0 +1,65 @@
+"""A program that draws a picture, and what a corruption did to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxerm.critique import Critique, Discrepancy, Task
+
+
+@dataclass(frozen=True)
+class Program:
+    """Code whose render is a reference picture.
+
+    Attributes:
+      task: the language and engine: chart, table or svg.
+      code: what draws it.
+      name: where it comes from.
+      description: the picture in words.
+    """
+
+    task: Task
+    code: str
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One entry of the ledger.
+
+    Attributes:
+      kind: what was done, such as ``recolour``.
+      category, severity, location, description: as in `Discrepancy`.
+    """
+
+    kind: str
+    category: str
+    severity: int
+    location: str | None
+    description: str
+
+    @property
+    def discrepancy(self) -> Discrepancy:
+        return Discrepancy(self.category, self.severity, self.description, self.location)
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A program, the code after the edits, and their ledger.
+
+    Attributes:
+      program: the reference.
+      code: with all edits.
+      edits: the ledger.
+      alone: for each edit the code with that edit only, to see whether it shows; empty where every edit is known to.
+    """
+
+    program: Program
+    code: str
+    edits: tuple[Edit, ...]
+    alone: tuple[str, ...] = ()
+
+    @property
+    def critique(self) -> Critique:
+        return Critique(self.program.task, tuple(edit.discrepancy for edit in self.edits))

@@ -1,0 +1,95 @@
+"""What holds for the corruption of every source: determinism, distinct edits, every kind, category and severity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jaxerm.critique import SCHEMAS, SEVERITIES
+from jaxerm.data.corruption import corrupt
+from jaxerm.data.program import Program
+from jaxerm.data.sources import open_source
+from jaxerm.data.sources.drawings import to_shapes
+
+NAMES = ("drawings", "icons", "tables", "charts")
+KINDS = {
+    "drawings": {"remove", "add", "move", "reshape", "resize", "recolour", "reletter"},
+    "icons": {
+        "remove", "add", "move", "scale", "mirror", "rotate", "replace", "recolour", "fill", "width", "fade", "dash",
+    },
+    "tables": {
+        "digit", "sign", "point", "misspell", "replace", "header", "empty", "remove_row", "repeat_row", "swap_rows",
+        "remove_column", "swap_columns",
+    },
+    "charts": {
+        "value", "remove_point", "label", "kind", "remove_series", "colour", "marker", "dash", "bins", "start_angle",
+        "remove_title", "remove_x", "remove_y", "rewrite_title", "rewrite_x", "rewrite_y", "limits", "grid", "legend",
+    },
+}  # fmt: skip
+
+
+def rng(*key):
+    return np.random.Generator(np.random.Philox(key=list(key)))
+
+
+def corruptions(name, n, edits=lambda index: 1 + index % 3):
+    source = open_source(name)
+    return [corrupt(source[index % len(source)], rng(3, index), edits(index)) for index in range(n)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_generator_same_corruption(name):
+    one, two = corruptions(name, 30), corruptions(name, 30)
+    assert [(c.code, c.edits, c.alone) for c in one] == [(c.code, c.edits, c.alone) for c in two]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_edit_leaves_the_code_as_it_is(name):
+    for corruption in corruptions(name, 30, lambda index: 0):
+        assert corruption.code == corruption.program.code and corruption.edits == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_as_many_edits_as_asked_for_and_the_code_changes(name):
+    found = corruptions(name, 150)
+    assert all(c.code != c.program.code and 1 <= len(c.edits) <= 1 + index % 3 for index, c in enumerate(found))
+    assert sum(len(c.edits) == 1 + index % 3 for index, c in enumerate(found)) >= 140
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_kind_and_category_is_reached_and_follows_the_schema(name):
+    found = corruptions(name, 700)
+    edits = [edit for corruption in found for edit in corruption.edits]
+    schema = SCHEMAS[found[0].program.task]
+    assert {edit.kind for edit in edits} == KINDS[name]
+    # Icons hold no text.
+    categories = set(schema.categories) - ({"text_symbol_error"} if name == "icons" else set())
+    assert {edit.category for edit in edits} == categories
+    assert {edit.severity for edit in edits} == set(SEVERITIES)
+    assert all((edit.location is not None) == schema.has_location and edit.description for edit in edits)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entries_of_one_ledger_are_different(name):
+    for corruption in corruptions(name, 200):
+        assert len({(edit.location, edit.description) for edit in corruption.edits}) == len(corruption.edits)
+
+
+@pytest.mark.parametrize("name", ["icons", "tables"])
+def test_each_edit_alone_is_one_change(name):
+    for corruption in corruptions(name, 100):
+        assert len(corruption.alone) == len(corruption.edits)
+        assert all(code != corruption.program.code for code in corruption.alone)
+        if len(corruption.edits) == 1:
+            assert corruption.alone[0] == corruption.code
+
+
+def test_corrupted_drawings_are_drawings():
+    for corruption in corruptions("drawings", 150):
+        assert to_shapes(corruption.code)
+
+
+@pytest.mark.parametrize("task, code", [("svg", "<svg"), ("table", "words"), ("chart", "x ="), ("chart", "x = 1")])
+def test_what_cannot_be_read_is_named(task, code):
+    with pytest.raises(ValueError, match="my-program cannot be corrupted"):
+        corrupt(Program(task, code, "my-program", ""), rng(0, 0), 1)

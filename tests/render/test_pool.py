@@ -1,0 +1,241 @@
+"""Faults: what hangs, crashes, eats memory or is killed costs one render and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxerm.render import RenderOptions, RenderPool, process, wire
+from jaxerm.render.pool import ATTEMPTS
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+GOOD = '<svg viewBox="0 0 8 8"><rect width="4" height="8"/></svg>'
+CHART = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\n"
+USE_BOMB = (
+    "<svg>"
+    + '<g id="a0"><rect width="1" height="1"/></g>'
+    + "".join(f'<g id="a{i}">' + f'<use href="#a{i - 1}"/>' * 10 + "</g>" for i in range(1, 10))
+    + '<use href="#a9"/></svg>'
+)
+
+
+def circle(radius: int) -> str:
+    return f'<svg viewBox="0 0 64 64"><circle cx="32" cy="32" r="{radius}"/></svg>'
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_TOKEN", "hunter2")
+        with RenderPool(workers=1, timeout_s=1.5, options=RenderOptions(svg_size=64, memory_mb=512)) as pool:
+            yield pool
+
+
+def test_map_keeps_the_order():
+    with RenderPool(workers=2, options=RenderOptions(svg_size=64)) as pool:
+        sizes = [3 + i % 25 for i in range(60)]
+        inked = [(r.image < 128).sum() for r in pool.map(("svg", circle(size)) for size in sizes)]
+        alone = {size: (pool.render("svg", circle(size)).image < 128).sum() for size in set(sizes)}
+    assert inked == [alone[size] for size in sizes]
+
+
+def test_map_reads_a_bounded_number_of_items_ahead():
+    taken = 0
+
+    def items():
+        nonlocal taken
+        for _ in range(1000):
+            taken += 1
+            yield "svg", GOOD
+
+    with RenderPool(workers=1, options=RenderOptions(svg_size=64)) as pool:
+        results = pool.map(items())
+        next(results)
+        assert taken <= 4
+        results.close()
+
+
+def test_a_hanging_engine_is_killed_and_the_pool_goes_on(pool):
+    result = pool.render("svg", USE_BOMB)
+    assert (result.error.kind, result.fault) == ("timeout", "code")
+    assert pool.render("svg", GOOD).ok
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("while True: pass", "timeout"),
+        ("import time; time.sleep(60)", "timeout"),
+        ("import signal, time\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nsignal.pause()", "timeout"),
+        ("import os; os._exit(3)", "crashed"),
+        ("import os; os._exit(0)", "crashed"),
+        ("import ctypes; ctypes.string_at(0)", "crashed"),
+        ("import os; os.abort()", "crashed"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "crashed"),
+        ("import os; os.closerange(0, 100)\nwhile True: pass", "crashed"),
+        ("import numpy as np; np.ones((1 << 30,))", "memory"),
+        ("import os; os.write(3, b'jxr1' + bytes(1000))", "crashed"),
+        ("def f(): return f()\nf()", "exception"),
+        ("raise BaseException('no')", "exception"),
+        ("open('file', 'w').write('x')", "exception"),
+    ],
+)
+def test_hostile_charts_cost_one_render(pool, code, kind):
+    result = pool.render("chart", code)
+    assert (result.error.kind, result.fault) == (kind, "code"), result.error
+    assert pool.render("chart", CHART).ok
+
+
+def test_code_cannot_put_the_blame_on_the_machine(pool):
+    code = (
+        "import os\nfrom jaxerm.render import wire\n"
+        "wire.write_reply(3, wire.Reply(0, wire.ERROR, {'kind': 'infrastructure', 'text': 'not me'}))\nos._exit(0)\n"
+    )
+    result = pool.render("chart", code)
+    assert (result.error.kind, result.fault) == ("exception", "code")
+
+
+def test_code_sees_no_secret_of_ours(pool):
+    assert os.environ["SECRET_TOKEN"]
+    result = pool.render("chart", "import os\nassert 'SECRET_TOKEN' not in os.environ\n" + CHART)
+    assert result.ok, str(result.error)
+
+
+@linux_only
+def test_a_worker_killed_from_outside_costs_nothing():
+    with RenderPool(workers=1, options=RenderOptions(svg_size=64)) as pool:
+        expected = pool.render("svg", GOOD).image
+        for _ in range(2):
+            for pid in children(os.getpid()):
+                if b"worker\0svg" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+            result = pool.render("svg", GOOD)
+            assert result.ok and (result.image == expected).all()
+
+
+def test_a_worker_that_is_lost_every_time_is_our_fault(monkeypatch):
+    tries = 0
+
+    def lost(self, code, timeout_s):
+        nonlocal tries
+        tries += 1
+        raise process.WorkerError("infrastructure", "broken pipe")
+
+    monkeypatch.setattr(process.Worker, "draw", lost)
+    with RenderPool(1) as pool:
+        result = pool.render("svg", GOOD)
+    assert (result.fault, tries) == ("host", ATTEMPTS)
+
+
+def test_a_worker_that_cannot_start_is_our_fault(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with RenderPool(1) as pool:
+        result = pool.render("svg", GOOD)
+    assert result.fault == "host" and "could not be started" in result.error.text
+
+
+@linux_only
+def test_nothing_is_left_behind():
+    temporary = set(os.listdir(tempfile.gettempdir()))
+    before = set(children(os.getpid()))
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with RenderPool(workers=1, timeout_s=0.5, options=RenderOptions(svg_size=64)) as pool:
+        jobs = [
+            ("svg", GOOD),
+            ("table", "| a |\n|---|"),
+            ("chart", CHART),
+            ("chart", "while True: pass"),
+            ("svg", USE_BOMB),
+        ]
+        list(pool.map(jobs))
+        assert set(children(os.getpid())) - before
+    assert set(children(os.getpid())) <= before
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+    left = set(os.listdir(tempfile.gettempdir())) - temporary
+    assert not [name for name in left if "matplotlib" in name or name.startswith("jaxerm")]
+
+
+@linux_only
+def test_grandchildren_of_a_chart_die_with_it(pool):
+    code = (
+        "import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        os.setsid()\n"
+        "        while True: time.sleep(1)\n" + CHART
+    )
+    pool.render("chart", code)  # where forking is refused this is an exception, else it draws; either way:
+    workers = [pid for pid in children(os.getpid()) if b"worker\0chart" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert workers and not any(children(pid) for pid in workers)
+
+
+@linux_only
+def test_workers_end_when_their_parent_is_killed():
+    script = (
+        "import time\nfrom jaxerm.render import RenderPool\npool = RenderPool(1, timeout_s=100)\n"
+        f"pool.render('svg', {GOOD!r})\npool.submit('svg', {USE_BOMB!r})\n"
+        "time.sleep(0.2)\nprint('ready', flush=True)\ntime.sleep(100)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout.readline() == b"ready\n"
+    workers = children(parent.pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in workers):
+        assert time.monotonic() < until, "a worker outlived its parent"
+        time.sleep(0.02)
+    assert workers
+
+
+def test_a_closed_pool_refuses_and_closes_twice():
+    pool = RenderPool(1)
+    pool.close()
+    pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit("svg", GOOD)
+
+
+@pytest.mark.parametrize("arguments", [{"workers": 0}, {"timeout_s": 0}])
+def test_senseless_arguments_are_refused(arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        RenderPool(**arguments)
+
+
+def test_unknown_task_is_refused(pool):
+    with pytest.raises(ValueError, match="poem"):
+        pool.submit("poem", "x")
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        (wire.REPLY.pack(b"nope", 1, wire.IMAGE, 0, 1, 1, 0.0), "not a reply"),
+        (wire.REPLY.pack(b"jxr1", 1, wire.IMAGE, 0, 1 << 31, 1 << 31, 0.0), "pixels"),
+        (wire.REPLY.pack(b"jxr1", 1, wire.ERROR, wire.MAX_META + 1, 0, 0, 0.0), "not a reply"),
+        (wire.REPLY.pack(b"jxr1", 1, wire.IMAGE, 0, 9, 9, 0.0), "end of file"),
+        (wire.REPLY.pack(b"jxr1", 1, wire.ERROR, 9, 0, 0, 0.0) + b"[" * 9, "not JSON"),
+    ],
+)
+def test_a_malformed_answer_is_refused_before_it_costs_memory(header, why):
+    receive, send = os.pipe()
+    try:
+        os.write(send, header)
+        os.close(send)
+        with pytest.raises(wire.WireError, match=why):
+            wire.read_reply(receive, max_pixels=1000)
+    finally:
+        os.close(receive)

@@ -1,0 +1,191 @@
+"""Right pixels for known code, in every task and engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxerm.render import RenderOptions, RenderPool, is_blank
+
+CIRCLE = '<svg viewBox="0 0 10 10"><circle cx="5" cy="5" r="4" fill="#ff0000"/></svg>'
+TABLE = "<table><tr><th>Head</th><th>12</th></tr><tr><td>a</td><td>34</td></tr></table>"
+MARKDOWN = "| Head | 12 |\n|---|---|\n| a | 34 |"
+CHART = "import matplotlib.pyplot as plt\nplt.bar([1, 2, 3], [3, 1, 2], color='#00ff00')\nplt.savefig('out.png')\n"
+KNOWN = {"svg": CIRCLE, "table": TABLE, "chart": CHART}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with RenderPool(workers=1) as pool:
+        yield pool
+
+
+def image(result):
+    assert result.ok, str(result.error)
+    assert result.image.dtype == np.uint8 and result.image.ndim == 3 and result.image.shape[2] == 3
+    return result.image.astype(int)
+
+
+def chart(pool, code):
+    return pool.render("chart", "import matplotlib.pyplot as plt\n" + code)
+
+
+def test_svg_is_square_white_and_in_rgb_order(pool):
+    drawn = image(pool.render("svg", CIRCLE))
+    assert drawn.shape == (336, 336, 3)
+    assert drawn[168, 168].tolist() == [255, 0, 0]
+    assert drawn[2, 2].tolist() == [255, 255, 255]
+    share = (drawn[..., 1] < 128).mean()
+    assert share == pytest.approx(np.pi * 0.16, abs=0.005)
+
+
+@pytest.mark.parametrize("engine", ["cairosvg", "resvg", "plutoprint"])
+def test_every_svg_engine_keeps_the_aspect_and_centres(engine):
+    code = '<svg width="20" height="40"><rect width="20" height="40" fill="#0000ff"/></svg>'
+    with RenderPool(1, options=RenderOptions(svg_size=80, svg_engine=engine)) as pool:
+        result = pool.render("svg", code)
+    if result.error and result.error.kind == "infrastructure" and engine == "cairosvg":
+        pytest.skip("no libcairo here")
+    drawn = image(result)
+    assert result.engine == engine
+    assert drawn.shape == (80, 80, 3)
+    blue = np.flatnonzero(drawn[40, :, 0] < 128)
+    assert (blue.min(), blue.max()) == (20, 59)
+    assert (drawn[:, 40, 0] < 128).all()
+
+
+def test_table_has_its_grid_and_its_margin(pool):
+    drawn = image(pool.render("table", TABLE))
+    assert (drawn[:12] == 255).all() and (drawn[:, :12] == 255).all()
+    assert (drawn[-12:] == 255).all() and (drawn[:, -12:] == 255).all()
+    assert drawn[12, 12].tolist() == [0x33, 0x33, 0x33]
+    lines = (drawn[:, drawn.shape[1] // 4, 0] == 0x33).sum()
+    assert lines >= 3
+
+
+def test_markdown_is_drawn_like_html(pool):
+    assert (image(pool.render("table", MARKDOWN)) == image(pool.render("table", TABLE))).all()
+
+
+def test_table_letters_are_drawn(pool):
+    with_text = image(pool.render("table", "<table><tr><td>WWWW</td></tr></table>"))
+    assert (with_text[16:-16, 16:-16] < 100).any()
+
+
+def test_chart_is_drawn_at_its_own_size(pool):
+    drawn = image(pool.render("chart", CHART))
+    assert drawn.shape == (480, 640, 3)
+    green = (drawn == [0, 255, 0]).all(axis=2).mean()
+    assert 0.2 < green < 0.5
+
+
+@pytest.mark.parametrize(
+    "ending", ["plt.savefig('x.pdf', dpi=300)", "plt.show()", "", "plt.close()", "fig.savefig('x.svg')", "exit()"]
+)
+def test_every_way_to_end_a_chart_gives_the_same_picture(pool, ending):
+    drawn = image(chart(pool, f"fig, ax = plt.subplots(figsize=(3, 2))\nax.plot([1, 3, 2])\n{ending}\n"))
+    plain = image(chart(pool, "plt.figure(figsize=(3, 2))\nplt.plot([1, 3, 2])\n"))
+    assert drawn.shape == (200, 300, 3)
+    assert (drawn == plain).all()
+
+
+def test_code_after_the_first_savefig_does_not_count(pool):
+    code = "plt.plot([1, 2])\nplt.savefig('a.png')\nraise ValueError('late')\n"
+    assert chart(pool, code).ok
+
+
+def test_a_transparent_chart_stands_on_white(pool):
+    drawn = image(chart(pool, "plt.plot([1, 2])\nplt.savefig('a.png', transparent=True)\n"))
+    assert (drawn[0, 0] == 255).all() and (drawn < 100).any()
+
+
+def test_a_giant_chart_is_drawn_smaller(pool):
+    drawn = image(chart(pool, "plt.figure(figsize=(200, 100), dpi=300)\nplt.plot([1, 2])\n"))
+    assert drawn.shape[0] * drawn.shape[1] <= RenderOptions().max_pixels
+    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(2, abs=0.01)
+
+
+def test_random_data_is_the_same_every_time(pool):
+    code = "import numpy as np, random\nplt.plot(np.random.rand(9), np.random.default_rng().random(9))\n"
+    assert (image(chart(pool, code)) == image(chart(pool, code))).all()
+
+
+def test_one_chart_leaves_nothing_for_the_next(pool):
+    plain = image(chart(pool, "plt.plot([1, 2])"))
+    assert chart(pool, "plt.style.use('dark_background')\nplt.rcParams['lines.linewidth'] = 9\nplt.plot([1])").ok
+    assert (image(chart(pool, "plt.plot([1, 2])")) == plain).all()
+
+
+@pytest.mark.parametrize("task", ["svg", "table", "chart"])
+def test_same_code_same_bytes_in_another_process(pool, task):
+    with RenderPool(1) as other:
+        assert other.render(task, KNOWN[task]).image.tobytes() == pool.render(task, KNOWN[task]).image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "kind", "text"),
+    [
+        ("svg", "  ", "no_code", "no code"),
+        ("svg", "<svg><g></svg>", "syntax", "mismatched tag"),
+        ("svg", "<svg viewBox='0 0 8 8'/>", "blank", "one colour"),
+        ("svg", "x" * 2_000_000, "too_large", "1048576"),
+        ("table", "prose", "syntax", "no table"),
+        ("chart", "plt.plot(", "syntax", "line 1: SyntaxError"),
+        ("chart", "x = 1\ny = x + z\n", "exception", "line 2: NameError: name 'z' is not defined"),
+        ("chart", "x = 1", "exception", "no figure"),
+    ],
+)
+def test_errors_of_the_code_say_what_happened(pool, task, code, kind, text):
+    result = pool.render(task, code)
+    assert (result.ok, result.fault, result.error.kind) == (False, "code", kind)
+    assert text in result.error.text
+
+
+def test_results_say_what_drew_them_and_what_stood_between(pool):
+    result = pool.render("chart", CHART)
+    assert result.engine == "matplotlib"
+    assert result.isolation.startswith("process+fork") and "rlimits" in result.isolation
+    assert 0 < result.seconds < 15 and result.fault is None
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (3, 4, 5)])
+def test_blank_is_one_colour_of_any_kind(colour):
+    picture = np.full((40, 50, 3), colour, np.uint8)
+    assert is_blank(picture)
+    picture[7, 9, 1] ^= 1
+    assert not is_blank(picture)
+
+
+def test_without_libcairo_another_engine_steps_in_and_says_so(tmp_path, monkeypatch):
+    (tmp_path / "cairosvg.py").write_text("raise OSError('no library called \"cairo\" was found')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("jaxerm.render.pool._warned", set())
+    with pytest.warns(RuntimeWarning, match='resvg.*no library called "cairo"'), RenderPool(1) as pool:
+        result = pool.render("svg", CIRCLE)
+    assert result.engine == "resvg"
+    assert image(result)[168, 168].tolist() == [255, 0, 0]
+
+
+def test_a_named_engine_that_is_missing_is_our_fault_and_says_why(tmp_path, monkeypatch):
+    (tmp_path / "cairosvg.py").write_text("raise OSError('no library called \"cairo\" was found')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with RenderPool(1, options=RenderOptions(svg_engine="cairosvg")) as pool:
+        result = pool.render("svg", CIRCLE)
+    assert (result.fault, result.error.kind) == ("host", "infrastructure")
+    assert "no library called" in result.error.text
+
+
+def test_no_engine_is_imported_here_and_no_guard_is_needed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom jaxerm.render import RenderPool\n"
+        f"with RenderPool(1) as pool:\n    print(pool.render('svg', {CIRCLE!r}).ok)\n"
+        "print(sorted({'matplotlib', 'cairosvg', 'plutoprint', 'PIL', 'jax'} & set(sys.modules)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.split("\n")[:2] == ["True", "[]"], done.stderr

@@ -1,0 +1,164 @@
+"""SFT: the loss looks at answers only, a run resumes exactly, and what comes out is a model directory."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxerm.data.examples import pair_example
+from jaxerm.data.pairs import PairMaker
+from jaxerm.data.pipeline import Component, Packing, batches, features
+from jaxerm.data.sources import open_source
+from jaxerm.models.language import load
+from jaxerm.prompts import Prompts
+from jaxerm.recipe import load_recipe
+from jaxerm.train.losses import next_token_log_probs, sft_loss
+from jaxerm.train.sft import run_sft
+from jaxerm.train.state import learning_rate
+
+PACKING = Packing(rows=4, length=512, patches=256)
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory, micro_directory):
+    path = tmp_path_factory.mktemp("recipes") / "micro.yaml"
+    path.write_text(
+        f"""
+kind: sft
+model: {micro_directory}
+out: unused
+steps: 6
+seed: 3
+checkpoint_every: 3
+prompts: brief
+render: {{svg_size: 64}}
+batch_size: 4
+max_length: 512
+max_patches: 256
+max_new_tokens: 40
+dtype: {{param: float32, compute: float32}}
+optimizer: {{lr: 2.0e-3, warmup_steps: 1}}
+mesh: {{fsdp: 2}}
+data:
+  mixture:
+    - {{source: drawings, role: critique, options: {{max_shapes: 2}}}}
+    - {{source: drawings, role: describe, weight: 0.5, options: {{max_shapes: 2}}}}
+"""
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe_file, tmp_path_factory, pool):
+    """A whole run: its folder, and every batch it saw."""
+    out = tmp_path_factory.mktemp("sft") / "whole"
+    seen = []
+    model = run_sft(
+        load_recipe(recipe_file, [f"out={out}"]), pool=pool, quiet=True, on_batch=lambda b: seen.append(b.inputs.tokens)
+    )
+    return out, seen, model
+
+
+def one_example(pool):
+    pair = PairMaker(open_source("drawings", max_shapes=2), pool).make(1)
+    return pair, pair_example("critique", pair, Prompts("brief"))
+
+
+def test_weights_cover_the_answer_and_nothing_else(micro, pool):
+    pair, example = one_example(pool)
+    got = features(example, micro.processor)
+    answer = got["tokens"][got["weights"] > 0]
+    assert micro.processor.decode(answer) == pair.critique.to_json()
+    assert answer[-1] == micro.config.eos_token_id
+    prompt = got["tokens"][got["weights"] == 0]
+    assert (prompt == micro.config.image_token_id).sum() == 32
+    assert not (answer == micro.config.image_token_id).any()
+
+
+def test_the_first_image_is_the_reference(micro, pool):
+    pair, example = one_example(pool)
+    got = features(example, micro.processor)
+    alone = micro.processor.sample([{"role": "user", "content": [{"type": "image", "image": pair.reference}]}])
+    np.testing.assert_array_equal(got["patches"][got["image"] == 1], alone.patches)
+    assert not np.array_equal(got["patches"][got["image"] == 2], alone.patches)
+
+
+def test_loss_is_the_mean_over_answer_tokens(micro, pool):
+    data = batches([Component(lambda _: one_example(pool)[1], 10, 1.0)], micro.processor, PACKING, seed=0)
+    batch = next(data)
+    model = micro.module
+    log_probs = np.asarray(next_token_log_probs(model, batch.inputs))
+    logits = np.asarray(jax.nn.log_softmax(model(batch.inputs)))
+    total, count = 0.0, 0
+    for row, at in np.argwhere(batch.weights > 0):
+        total -= logits[row, at - 1, batch.inputs.tokens[row, at]]
+        count += 1
+    assert float(sft_loss(model, batch.inputs, batch.weights)) == pytest.approx(total / count, rel=1e-5)
+    assert log_probs[:, 0].tolist() == [0] * len(log_probs)
+
+
+def test_prompt_tokens_are_no_targets(micro, pool):
+    """Another prompt token changes what is predicted after it; as a target it must not count at all."""
+    data = batches([Component(lambda _: one_example(pool)[1], 10, 1.0)], micro.processor, PACKING, seed=0)
+    batch = next(data)
+    none = np.zeros_like(batch.weights)
+    gradients = jax.grad(lambda p: sft_loss(nnx.merge(micro.graphdef, p), batch.inputs, none))(micro.params)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradients)) == 0
+
+
+def test_a_run_learns_and_leaves_what_it_promises(run):
+    out, seen, model = run
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert all(row["answer_tokens"] > 0 and 0 < row["fill"] <= 1 for row in rows)
+    loaded = load(out / "model")
+    assert loaded.settings == {"prompts": "brief", "max_new_tokens": 40, "render": {"svg_size": 64}}
+    for ours, theirs in zip(jax.tree.leaves(loaded.params), jax.tree.leaves(model.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_interrupted_run_goes_on_exactly(run, recipe_file, tmp_path, pool):
+    _, whole, model = run
+
+    class Killed(Exception):
+        pass
+
+    def until(step, seen):
+        def watch(batch):
+            if len(seen) == step:
+                raise Killed
+            seen.append(batch.inputs.tokens)
+
+        return watch
+
+    recipe = load_recipe(recipe_file, [f"out={tmp_path / 'parts'}"])
+    first, second = [], []
+    with pytest.raises(Killed):
+        run_sft(recipe, pool=pool, quiet=True, on_batch=until(4, first))
+    resumed = run_sft(recipe, pool=pool, quiet=True, on_batch=until(10, second))
+    # Four batches were trained on, the checkpoint is of the third: the fourth is seen again.
+    for got, expected in zip(first[:3] + second, whole, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    for ours, theirs in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(model.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_schedules():
+    recipe = load_recipe_optimizer("cosine")
+    rate = learning_rate(recipe, 12)
+    assert rate(0) == pytest.approx(1 / 3) and rate(1) == pytest.approx(2 / 3) and rate(2) == 1
+    assert rate(7) == pytest.approx(0.1 + 0.9 * 0.5) and rate(12) == pytest.approx(0.1)
+    assert learning_rate(load_recipe_optimizer("constant"), 12)(11) == 1
+    assert learning_rate(load_recipe_optimizer("linear"), 12)(7) == pytest.approx(0.55)
+
+
+def load_recipe_optimizer(schedule):
+    from jaxerm.recipe_schema import Optimizer
+
+    return Optimizer(lr=1.0, warmup_steps=2, schedule=schedule, decay_to=0.1)
