@@ -3,7 +3,8 @@
     import jaxerm
 
     model = jaxerm.load("models/tiny-base")
-    model.generate([{"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "..."}]}])
+    content = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "describe the picture"}]
+    model.generate([{"role": "user", "content": content}])
     jaxerm.VisualERM("models/tiny-erm").critique("reference.png", "attempt.png", task="svg").severity
 
 Names are imported when they are first used: ``import jaxerm`` itself loads neither JAX nor transformers.

@@ -41,9 +41,13 @@ def _render_options(settings: dict[str, Any]):
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the demo; an earlier demo there is overwritten.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Folder of the demo; an earlier demo there is overwritten.")] = Path(
+        "runs/demo"
+    ),
     seed: Annotated[int, typer.Option(help="Of training and sampling.")] = 0,
-    base: Annotated[Path | None, typer.Option(help="Model directory to start from; the shipped tiny-base if none.")] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="Model directory to start from; the shipped tiny-base if none.")
+    ] = None,
 ) -> None:
     """The whole loop, small: reward-model SFT, GRPO, refinement, and a report to look at."""
     from jaxerm.demo import run_demo

@@ -11,7 +11,7 @@ Task = Literal["chart", "table", "svg"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 SEVERITIES = (1, 2, 3)
-"""1 minor (barely affects reading), 2 medium (needs correction for reliable use), 3 severe (structure or key content)."""
+"""1 minor (barely affects reading), 2 medium (needs correction for reliable use), 3 severe (structure, key content)."""
 
 
 class CritiqueError(ValueError):
@@ -139,7 +139,9 @@ def _read_error(entry: Any, task: Task, position: int) -> Discrepancy:
     if not category.endswith("_error"):
         category += "_error"
     if category not in schema.categories + schema.also_read:
-        raise CritiqueError(f"{where} has category {category!r}; for {task} it is one of {', '.join(schema.categories)}")
+        raise CritiqueError(
+            f"{where} has category {category!r}; for {task} it is one of {', '.join(schema.categories)}"
+        )
     severity = entry.get("severity")
     if isinstance(severity, str) and severity.strip().isdigit():
         severity = int(severity)
@@ -157,8 +159,8 @@ def _read_error(entry: Any, task: Task, position: int) -> Discrepancy:
 def parse_critique(text: str, task: Task) -> Critique:
     """Reads a critique from the text of a model.
 
-    Accepts a ``<think>`` block before it, a ```` ```json ```` fence and prose around it, and `type` or `category` for any
-    task. The list is what counts: the count keys are recomputed from it.
+    Accepts a ``<think>`` block before it, a ```` ```json ```` fence and prose around it, and `type` or `category` for
+    any task. The list is what counts: the count keys are recomputed from it.
 
     Raises:
       CritiqueError: no JSON object with an ``errors`` list, or an entry outside the schema.

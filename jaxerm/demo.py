@@ -1,4 +1,4 @@
-"""The whole loop, small: a reward model learns to criticise, a policy gets better under its reward, revisions repair drafts.
+"""The whole loop, small: a reward model learns to criticise, a policy improves under its reward, revisions repair.
 
 Every part is the one that trains the large models; only the recipes (``configs/tiny_*.yaml``) are small.
 """
@@ -38,7 +38,11 @@ from jaxerm.train.sft import run_sft
 _HELD_OUT_SEED = 9_001
 """Of drawings and corruptions no recipe draws from."""
 _PAIRS = {"drawings": 128, "icons": 32, "tables": 32, "charts": 32}
-_HELD_OUT: dict[str, dict[str, Any]] = {"icons": {"max_code_chars": 300, "n": 100}, "tables": {"seed": _HELD_OUT_SEED}, "charts": {"seed": _HELD_OUT_SEED}}
+_HELD_OUT: dict[str, dict[str, Any]] = {
+    "icons": {"max_code_chars": 300, "n": 100},
+    "tables": {"seed": _HELD_OUT_SEED},
+    "charts": {"seed": _HELD_OUT_SEED},
+}
 _REFINED = 64
 _SEEN_PROMPTS = 24
 
@@ -141,7 +145,9 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()}
 
 
-def run_demo(out: str | Path = "runs/demo", *, seed: int = 0, base: str | Path | None = None, quiet: bool = False) -> Path:
+def run_demo(
+    out: str | Path = "runs/demo", *, seed: int = 0, base: str | Path | None = None, quiet: bool = False
+) -> Path:
     """Runs everything and writes ``summary.json`` and ``report.html``.
 
     Args:
@@ -174,7 +180,9 @@ def run_demo(out: str | Path = "runs/demo", *, seed: int = 0, base: str | Path |
         with demo.phase("reward_model_sft", "1. A reward model learns to criticise images"):
             pairs = held_out_pairs(pool)
             before = scores_of(judge(judge_of(base_model, retries=0), pairs, grpo), pairs)
-            demo.say(f"before: F1 {before['drawings']['f1']:.3f} on {len(pairs['drawings'])} held-out pairs of drawings")
+            demo.say(
+                f"before: F1 {before['drawings']['f1']:.3f} on {len(pairs['drawings'])} held-out pairs of drawings"
+            )
             sft = demo.recipe("tiny_erm_sft")
             erm = judge_of(run_sft(sft, model=base_model, pool=pool, overwrite=True, quiet=quiet))
             critiques = judge(erm, pairs, grpo)
@@ -205,9 +213,7 @@ def run_demo(out: str | Path = "runs/demo", *, seed: int = 0, base: str | Path |
             def remember(step: int, attempts: list[Attempt], advantages: np.ndarray) -> None:
                 last_step.update(attempts=attempts, advantages=advantages)
 
-            policy = run_grpo(
-                grpo, policy=start, erm=erm, pool=pool, overwrite=True, quiet=quiet, on_step=remember
-            )
+            policy = run_grpo(grpo, policy=start, erm=erm, pool=pool, overwrite=True, quiet=quiet, on_step=remember)
             policy_after, _ = evaluate_policy(policy, erm, pool, grpo, scoring, seed)
             demo.say(f"after:  reward {policy_after['reward']:.3f}, renders {policy_after['rendered']:.3f}")
         demo.summary["grpo"] = {
@@ -243,7 +249,8 @@ def run_demo(out: str | Path = "runs/demo", *, seed: int = 0, base: str | Path |
     demo.summary |= {"seed": seed, "seconds": round(time.monotonic() - began, 1), "device": jax.devices()[0].platform}
     text = json.dumps({k: _rounded(v) if isinstance(v, dict) else v for k, v in demo.summary.items()}, indent=2)
     (demo.out / "summary.json").write_text(text + "\n")
-    report = write_demo_report(demo.out, demo.summary, pairs["drawings"], critiques["drawings"], last_step, refined, grpo)
+    report = write_demo_report(
+        demo.out, demo.summary, pairs["drawings"], critiques["drawings"], last_step, refined, grpo
+    )
     demo.say(f"\nreport: {report}\nfigures: {demo.out / 'summary.json'}")
     return report
-

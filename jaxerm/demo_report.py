@@ -64,7 +64,15 @@ def write_demo_report(
       recipe: of GRPO.
     """
     sources = summary["reward_model_sft"]["by_source"]
-    columns = ["held-out pairs of", "n", "F1 before", "F1 after", "severity r before", "severity r after", "exact after"]
+    columns = [
+        "held-out pairs of",
+        "n",
+        "F1 before",
+        "F1 after",
+        "severity r before",
+        "severity r after",
+        "exact after",
+    ]
     rows = [
         [
             name,
@@ -95,8 +103,8 @@ def write_demo_report(
             "Reward model on held-out pairs",
             columns,
             rows,
-            "An error is found if category and location are right (tables: category). Before: tiny-base, which has never "
-            "seen a critique and writes none that can be read.",
+            "An error is found if category and location are right (tables: category). Before: tiny-base, which has "
+            "never seen a critique and writes none that can be read.",
         ),
         PairGallery(
             "Reference, attempt, critique", gallery, f"The first {len(gallery)} held-out pairs; truth is the ledger."

@@ -1,4 +1,4 @@
-"""Reflection and revision: draft, render, critique, revise, until the reward model is content or the rounds are over."""
+"""Reflection and revision: draft, render, critique, revise, until the reward model is content or rounds are over."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from jaxerm.data.sources.drawings import Drawings
 from jaxerm.prompts import critique_lines, fenced
 
 _SAMPLES = (
-    'import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(["A", "B", "C"], [12, 7.5, 30], color="tab:blue", '
-    'label="sales")\nax.set_title("Sales by region")\nax.set_xlabel("region")\nax.set_ylabel("value")\nax.legend()\n'
+    'import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(["A", "B", "C"], [12, 7.5, 30], '
+    'color="tab:blue", label="sales")'
+    '\nax.set_title("Sales by region")\nax.set_xlabel("region")\nax.set_ylabel("value")\nax.legend()\n'
     'ax.grid(True)\nplt.savefig("chart.png")\n',
     "import matplotlib.pyplot as plt\nfig, ax = plt.subplots(figsize=(6, 4))\nx = [1990, 1995, 2000, 2005, 2010]\n"
     'ax.plot(x, [1.5, 2.25, 3, 4.75, 6], marker="o", linestyle="--", color="tab:orange", label="mean")\n'
@@ -25,16 +26,17 @@ _SAMPLES = (
     'plt.legend()\nplt.savefig("chart.png")\n',
     "<table>\n<tr><th>name</th><th>price</th><th>year</th></tr>\n<tr><td>Ford</td><td>12.5</td><td>1970</td></tr>\n"
     "<tr><td>Honda</td><td>-3.25</td><td>1982</td></tr>\n</table>\n",
-    "<table><caption>weather</caption><thead><tr><th colspan=\"2\">Seattle</th></tr></thead><tbody><tr><td>rain</td>"
-    '<td>0.5</td></tr></tbody></table>\n',
+    '<table><caption>weather</caption><thead><tr><th colspan="2">Seattle</th></tr></thead><tbody><tr><td>rain</td>'
+    "<td>0.5</td></tr></tbody></table>\n",
     "| name | price |\n| --- | --- |\n| Ford | 12.5 |\n| Honda | 30 |\n",
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="black" stroke-width="2" '
     'stroke-linecap="round" stroke-linejoin="round">\n<path d="M12 5v14"/>\n<path d="m5 12 7 7 7-7"/>\n'
     '<circle cx="12" cy="12" r="10"/>\n<line x1="3" y1="6" x2="21" y2="6"/>\n<polyline points="20 6 9 17 4 12"/>\n'
     '<rect width="18" height="18" x="3" y="3" rx="2"/>\n<ellipse cx="12" cy="5" rx="9" ry="3"/>\n</svg>\n',
     "value 12 should be 13 in row 2, column 3; row 3 is missing; column year is missing; rows 1 and 2 are swapped; "
-    "header price should be cost; title is missing; the legend is missing; bar 2 is 30, should be 12; the grid is extra; "
-    "line chart, should be bar chart; a table with 3 rows and 2 columns: name, price; a bar chart titled Sales with 4 bars",
+    "header price should be cost; title is missing; the legend is missing; bar 2 is 30, should be 12; the grid is "
+    "extra; line chart, should be bar chart; a table with 3 rows and 2 columns: name, price; a bar chart titled Sales "
+    "with 4 bars",
 )
 """How charts, tables and icons are written; repeated, so that a small vocabulary holds their words."""
 

@@ -23,7 +23,9 @@ class Example:
 
 def difference_lines(critique: Critique) -> str:
     """The differences in words alone, one a line: what a model says that knows no categories or severities."""
-    lines = [f"{error.location}: {error.description}" if error.location else error.description for error in critique.errors]
+    lines = [
+        f"{error.location}: {error.description}" if error.location else error.description for error in critique.errors
+    ]
     return "\n".join(lines) or "no difference"
 
 
@@ -35,10 +37,10 @@ def picture_example(role: Role, program: Program, image: Any, prompts: Prompts) 
 
 
 def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
-    """``critique`` and ``compare`` look at both images, ``revise`` at the reference and the broken code, ``edit`` at code.
+    """``critique`` and ``compare`` look at both images, ``revise`` at the reference and broken code, ``edit`` at code.
 
-    The corruption's ledger is the answer of the first two and the instruction of the others: the code it started from is
-    what a reviser should come back to.
+    The corruption's ledger is the answer of the first two and the instruction of the others: the code it started from
+    is what a reviser should come back to.
     """
     task = pair.task
     if role == "critique":

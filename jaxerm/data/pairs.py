@@ -83,13 +83,16 @@ class PairMaker:
         What cannot be seen in the pixels is no discrepancy: it leaves the ledger, though not the code.
 
         Raises:
-          BrokenSample: one of the two does not render.
+          BrokenSample: the code cannot be read, or one of the two programs does not render.
         """
         program = self.source[index % len(self.source)]
         rng = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         clean = rng.random() < self.clean_share
         n_edits = 0 if clean else int(rng.integers(1, self.max_edits + 1))
-        corruption = corrupt(program, rng, n_edits)
+        try:
+            corruption = corrupt(program, rng, n_edits)
+        except ValueError as error:
+            raise BrokenSample(f"index {index}: {error}") from None
         images = []
         for code in (program.code, corruption.code):
             result = self.pool.render(program.task, code)
@@ -115,7 +118,6 @@ class PairMaker:
             if result.image is None or differs(reference, result.image):
                 kept.append(edit)
         return tuple(kept)
-
 
 
 def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:

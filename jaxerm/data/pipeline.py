@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,12 @@ import grain
 import numpy as np
 
 from jaxerm.data.examples import Example
+from jaxerm.data.pairs import BrokenSample
 from jaxerm.models.qwen3_vl.inputs import Inputs, VisionInputs, inverse_index
 from jaxerm.models.qwen3_vl.positions import mrope_positions, patch_coordinates, position_taps
 from jaxerm.models.qwen3_vl.processor import Processor
 
+_LOG = logging.getLogger(__name__)
 _IMAGES_PER_SAMPLE = 64
 """Keeps the segment ids of one sample's images apart from the next sample's."""
 
@@ -70,6 +73,31 @@ def features(example: Example, processor: Processor) -> dict[str, np.ndarray]:
         "tap_index": joined([index for index, _ in taps], 4, np.int32),
         "tap_weight": joined([weight for _, weight in taps], 4, np.float32),
     }
+
+
+def _features_or_none(
+    component: Component, index: int, processor: Processor, packing: Packing
+) -> dict[str, np.ndarray] | None:
+    """None, which Grain passes over, for a sample that cannot be made or does not fit a row.
+
+    One bad file must not end a long run, and cutting a sample would part image tokens from their image.
+    """
+    try:
+        made = features(component.make(index), processor)
+    except BrokenSample as error:
+        _LOG.warning("skipped: %s", error)
+        return None
+    if len(made["tokens"]) > packing.length or len(made["patches"]) > packing.patches:
+        _LOG.info(
+            "skipped: sample %d has %d tokens and %d patches; a row holds %d and %d",
+            index,
+            len(made["tokens"]),
+            len(made["patches"]),
+            packing.length,
+            packing.patches,
+        )
+        return None
+    return made
 
 
 _PATCH_FEATURES = ("patches", "coordinates", "image", "tap_index", "tap_weight")
@@ -137,7 +165,7 @@ def batches(
 
     def part(component: Component, number: int) -> grain.MapDataset:
         data = grain.MapDataset.range(component.size).seed(seed + number).shuffle().repeat()
-        return data.map(lambda index: features(component.make(int(index)), processor))
+        return data.map(lambda index: _features_or_none(component, int(index), processor, packing))
 
     parts = [part(component, number) for number, component in enumerate(components)]
     mixed = grain.MapDataset.mix(parts, [component.weight for component in components])
@@ -148,7 +176,9 @@ def batches(
         length_struct={name: packing.patches if name in _PATCH_FEATURES else packing.length for name in names},
         num_packing_bins=packing.rows,
         shuffle_bins=False,
-        padding_struct={name: {"tokens": processor.config.pad_token_id, "vision_index": -1}.get(name) for name in names},
+        padding_struct={
+            name: {"tokens": processor.config.pad_token_id, "vision_index": -1}.get(name) for name in names
+        },
     )
     rows = packed.batch(packing.rows, drop_remainder=True).map(lambda rows: packed_batch(rows, merge))
     return iter(rows)

@@ -156,9 +156,7 @@ class LanguageModel:
           FileNotFoundError, ValueError: an image that cannot be read; sampling settings out of range.
         """
         sample = self.processor.sample(messages)
-        out = self.answer(
-            [sample], Sampling(temperature, top_p, top_k), max_new_tokens=max_new_tokens, seed=seed
-        )
+        out = self.answer([sample], Sampling(temperature, top_p, top_k), max_new_tokens=max_new_tokens, seed=seed)
         return self.text(out)[0]
 
     def save(self, directory: str | Path, dtype=jnp.bfloat16) -> None:

@@ -1,4 +1,7 @@
-"""Who holds what: the mesh, one table of rules for parameters, rows of a batch over the data axes. The only file that knows mesh axes."""
+"""Who holds what: the mesh, one table of rules for parameters, rows of a batch over the data axes.
+
+The only file that knows mesh axes.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +46,15 @@ def make_mesh(shape: dict[str, int] | None = None, devices: Any = None) -> Mesh:
         raise ValueError(f"mesh {shape}: sizes are 1 or more, and one of them may be -1, for what is left")
     if -1 in sizes:
         rest = int(np.prod([size for size in sizes if size != -1]))
+        if devices.size % rest:
+            raise ValueError(f"mesh {shape}: the {devices.size} devices cannot be shared out among {rest}")
         sizes[sizes.index(-1)] = devices.size // rest
     if jax.process_count() == 1:
         devices = devices.ravel()[: int(np.prod(sizes))]
     if int(np.prod(sizes)) != devices.size:
-        raise ValueError(f"mesh {dict(zip(AXES, sizes, strict=True))} needs {np.prod(sizes)} devices; there are {devices.size}")
+        raise ValueError(
+            f"mesh {dict(zip(AXES, sizes, strict=True))} needs {np.prod(sizes)} devices; there are {devices.size}"
+        )
     return Mesh(devices.reshape(sizes), AXES)
 
 

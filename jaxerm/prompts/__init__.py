@@ -1,7 +1,7 @@
 """What is said to the models: text files, one a role and task, filled in and put beside the images.
 
-A prompt set is a folder. ``full`` explains task and schema to a model that has never seen them; ``brief`` is a line, for
-models trained on it (the tiny ones). A role's file is ``ROLE_TASK.txt``, or ``ROLE.txt`` when all tasks share it.
+A prompt set is a folder. ``full`` explains task and schema to a model that has never seen them; ``brief`` is a line,
+for models trained on it (the tiny ones). A role's file is ``ROLE_TASK.txt``, or ``ROLE.txt`` when all tasks share it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from jaxerm.critique import SCHEMAS, Critique, Task
 
 SETS = ("brief", "full")
+
 
 @cache
 def _template(prompt_set: str, role: str, task: Task) -> Template:

@@ -29,7 +29,9 @@ class Checkpoints:
           state: a pytree of arrays.
           extra: JSON values, such as the state of a data iterator.
         """
-        self.manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), extra=ocp.args.JsonSave(extra)))
+        self.manager.save(
+            step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), extra=ocp.args.JsonSave(extra))
+        )
 
     def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
         """The newest checkpoint as (step, state, extra), or None if there is none.

@@ -269,9 +269,7 @@ class _Trainer:
         rewards = [attempt.reward.value for attempt in attempts]
         advantages = group_advantages(rewards, recipe.rollouts, recipe.advantage)
         counts = np.array([reward is not None for reward in rewards])
-        batch = rollout_batch(
-            rollouts, advantages, counts, self.policy, length=self.length, patches=recipe.max_patches
-        )
+        batch = rollout_batch(rollouts, advantages, counts, self.policy, length=self.length, patches=recipe.max_patches)
         state, metrics = self.update(state, batch, self.rate(step - 1))
         seconds["update_s"] = lap()
         if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
@@ -298,7 +296,9 @@ class _Trainer:
         rows = len(batch.advantages)
         mini = recipe.mini_batch * recipe.rollouts
         micro = recipe.micro_batch or mini
-        frozen = partial(log_probs_of, banned=self.banned, graphdef=self.policy.graphdef, temperature=recipe.temperature)
+        frozen = partial(
+            log_probs_of, banned=self.banned, graphdef=self.policy.graphdef, temperature=recipe.temperature
+        )
         micros = [shard_batch(take_rows(batch, at, at + micro), self.mesh) for at in range(0, rows, micro)]
         # Before the first update, so that every mini-batch is held against the policy that drew it.
         old = [frozen(state.params, part.inputs) for part in micros]

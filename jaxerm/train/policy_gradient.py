@@ -14,7 +14,7 @@ _EPSILON = 1e-6
 def group_advantages(rewards: Sequence[float | None], group: int, kind: str = "grpo") -> np.ndarray:
     """Advantage of each answer within its group.
 
-    grpo (arXiv 2402.03300): (r - mean) / std. dr_grpo (2503.20783): r - mean. rloo (2402.14740): r - mean of the others.
+    grpo (arXiv 2402.03300): (r - mean) / std. dr_grpo (2503.20783): r - mean. rloo (2402.14740): r - the others' mean.
 
     Args:
       rewards: of B groups of `group` answers, one group behind the other; None where an answer has no score. It is left
@@ -46,7 +46,7 @@ KL_ESTIMATORS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "k2": lambda delta: 0.5 * delta**2,
     "k3": lambda delta: jnp.expm1(delta) - delta,
 }
-"""KL(policy || reference) a token from delta = log p_reference - log p_policy (Schulman 2020); k3 is verl's low_var_kl."""
+"""KL(policy || reference) a token, of delta = log p_reference - log p_policy (Schulman 2020); k3: verl's low_var_kl."""
 
 
 def clipped_objective(

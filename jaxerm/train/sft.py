@@ -157,4 +157,3 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
     if jax.process_index() == 0:
         trained.save(run.path / "model", dtype=recipe.dtype.param)
     return trained
-

@@ -55,8 +55,8 @@ def learning_rate(recipe: Optimizer, steps: int) -> Callable[[int], float]:
       steps: of the whole run.
 
     Returns:
-      Step (from 0) -> learning rate. It is computed on the host and handed to the step as data: runs that differ only in
-      their schedule share one compiled program.
+      Step (from 0) -> learning rate. It is computed on the host and handed to the step as data: runs that differ only
+      in their schedule share one compiled program.
     """
     peak, warmup = recipe.lr, recipe.warmup_steps
     rest = max(steps - warmup, 1)
@@ -74,7 +74,7 @@ def learning_rate(recipe: Optimizer, steps: int) -> Callable[[int], float]:
 
 
 def make_optimizer(recipe: Optimizer) -> optax.GradientTransformation:
-    """AdamW without its learning rate, behind clipping by global norm; weight decay on matrices, not on norms and biases.
+    """AdamW without its learning rate, behind clipping by global norm; weight decay on matrices alone.
 
     The same settings give the same object: what is compiled for it is compiled once.
     """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxerm.data.corruption.chart import corrupt_chart
+from jaxerm.data.corruption.common import contrast
 from jaxerm.data.corruption.plot_code import read_plot_code, spliced
 from jaxerm.data.sources import open_source
 
@@ -30,8 +31,9 @@ def check(edit, before, after):
         if text == f"{edit.location} is missing":
             assert what in before.setters and what not in after.setters
         else:
-            match = re.fullmatch(rf'{edit.location} is "(.*)", should be "(.*)"', text)
-            assert [match.group(1), match.group(2)] == [after.setters[what].text(), before.setters[what].text()]
+            pair = after.setters[what].text(), before.setters[what].text()
+            assert text == '{} is "{}", should be "{}"'.format(edit.location, *contrast(*pair, 60))
+            assert pair[0] != pair[1]
     elif edit.kind in ("grid", "legend"):
         what = edit.kind
         assert text == f"{what} is {'extra' if what in after.setters else 'missing'}"
@@ -107,7 +109,7 @@ def test_several_edits_make_a_program_and_leave_the_other_lines():
 
 def test_programs_in_other_words_can_be_corrupted():
     code = (
-        "import matplotlib.pyplot as plt\n\n# prices, in €\nnames = ['Ä', 'B', 'C']\nvalues = [3, 1, 2]\n"
+        "import matplotlib.pyplot as plt\n\n# prices, in €\nnames = ['Äpfel', 'Birnen', 'Kiwis']\nvalues = [3, 1, 2]\n"
         "plt.figure(figsize=(4, 3))\nplt.bar(names, values)\nplt.title('Preis in €')\nplt.xlabel('wer')\nplt.show()\n"
     )
     kinds = set()
@@ -118,6 +120,12 @@ def test_programs_in_other_words_can_be_corrupted():
         assert "plt.set_" not in changed
         kinds |= {edit.kind for edit in edits}
     assert {"value", "remove_point", "label", "kind", "colour", "remove_title", "limits", "grid"} <= kinds
+
+
+def test_long_texts_are_cut_around_what_differs():
+    assert contrast("abc", "abd") == ("abc", "abd")
+    new, old = contrast("x" * 50 + "a tail", "x" * 50 + "b tail", 20)
+    assert new == "..." + "x" * 10 + "a tail" and old == "..." + "x" * 10 + "b tail"
 
 
 def test_splices_that_overlap_are_refused():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick, shown
+from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick
 from jaxerm.data.corruption.plot_code import Plot, PlotCode, Splice, read_plot_code, spliced
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, PlotEditor, written
 from jaxerm.data.program import Edit
@@ -121,7 +121,8 @@ class _Editor(PlotEditor):
             return None
         letters = len(new.split()) == len(old.split()) and abs(len(new) - len(old)) <= 1 and _near(new, old)
         splices = [(self.code.span(setter.call.args[0]), written(new))]
-        text = f'{where} is "{shown(new, 40)}", should be "{shown(old, 40)}"'
+        new_words, old_words = contrast(new, old, 60)
+        text = f'{where} is "{new_words}", should be "{old_words}"'
         return self.step(f"rewrite_{what}", "text_error", 1 if letters else 2, where, text, splices, [what], order)
 
     def limits(self) -> Step | None:

@@ -99,3 +99,12 @@ def shown(text: str, limit: int = 24) -> str:
     """A text as it stands in a description: cut if it is long."""
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def contrast(new: str, old: str, limit: int = 24) -> tuple[str, str]:
+    """Two texts as they stand in a description, cut so that what differs is there to read."""
+    new, old = " ".join(new.split()), " ".join(old.split())
+    same = next((at for at, (a, b) in enumerate(zip(new, old, strict=False)) if a != b), min(len(new), len(old)))
+    start = max(0, same - limit // 2) if max(len(new), len(old)) > limit else 0
+    lead = "..." if start else ""
+    return lead + shown(new[start:], limit), lead + shown(old[start:], limit)

@@ -73,8 +73,8 @@ _SHAPE_EDITS: tuple[Callable, ...] = (_remove, _move, _reshape, _resize, _recolo
 def corrupt_drawing(shapes: list[Shape], rng: np.random.Generator, n_edits: int) -> tuple[list[Shape], list[Edit]]:
     """Applies up to `n_edits` edits to different shapes (and empty cells).
 
-    Severity: 3 for a shape missing, of another kind, or moved two cells; 2 for an extra shape, another colour or letter,
-    a move of one cell, small for large; 1 for a size that is one step off.
+    Severity: 3 for a shape missing, of another kind, or moved two cells; 2 for an extra shape, another colour or
+    letter, a move of one cell, small for large; 1 for a size that is one step off.
 
     Returns:
       The shapes after the edits, and the ledger in reading order of the reference's locations.

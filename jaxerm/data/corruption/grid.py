@@ -93,6 +93,12 @@ class Grid:
         widths = {len(piece.cells) for piece in self.pieces if isinstance(piece, Row)}
         return widths.pop() if len(widths) == 1 and not self.spans else 0
 
+    @property
+    def bare(self) -> bool:
+        """Whether it is Markdown without bars at its ends: its last two columns then hold each other."""
+        rows = [piece for piece in self.pieces if isinstance(piece, Row)]
+        return any(not cell.html for row in rows for cell in row.cells) and not all("|" in row.before for row in rows)
+
     def write(self) -> str:
         """The source text."""
         return "".join(piece if isinstance(piece, str) else piece.write() for piece in self.pieces)

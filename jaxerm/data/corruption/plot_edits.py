@@ -6,7 +6,7 @@ import ast
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, misspelt, other, pick, shown
+from jaxerm.data.corruption.common import Step, contrast, misspelt, other, pick, shown
 from jaxerm.data.corruption.plot_code import Plot, PlotCode, Splice
 from jaxerm.data.program import Edit
 
@@ -142,7 +142,7 @@ class PlotEditor:
             return None
         splices = [(self.code.span(nodes.elts[place]), written(new))]
         touches = [("point", number, place) for number in range(len(self.code.plots))]
-        text = f"label is {shown(new)}, should be {shown(old)}"
+        text = "label is {}, should be {}".format(*contrast(new, old))
         where = f"{_POINT_WORDS[plot.name]}{'' if self.single else 's'} {place + 1}"
         return self.step("label", "text_error", 2, where, text, splices, touches, (5, 0, place))
 
@@ -162,6 +162,8 @@ class PlotEditor:
         text = f"{_KIND_WORDS[new]}, should be {_KIND_WORDS[plot.name]}"
         # It takes the words for a single point with it.
         touches = ["kind", "style of line", "axis", *self.all_points()]
+        # Names beside horizontal bars may push the axis label out of the picture.
+        touches += ["y"] if new == "barh" else []
         return self.step("kind", "structure_error", 3, "plot area", text, splices, touches, (0,))
 
     def series(self, plot: Plot) -> Step | None:

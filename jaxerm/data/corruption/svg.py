@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick, shown
+from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick, shown
 from jaxerm.data.program import Edit
 from jaxerm.data.sources.drawings import COLOURS, LOCATIONS
 from jaxerm.data.svg_items import Item, cell_at, compose, items, transform_shape
@@ -16,6 +16,8 @@ from jaxerm.data.svg_tree import Element, read_svg, view_box, write_svg
 
 _CLOSED = ("circle", "ellipse", "rect", "polygon")
 _SMALL, _LARGE = 1 / 8, 1 / 3
+_DOT = 1 / 50
+"""A line shorter than this is drawn for its round ends."""
 
 
 def noun(item: Item) -> str:
@@ -27,7 +29,9 @@ def noun(item: Item) -> str:
         kinds = [letter.lower() for letter, _ in read_path(item.element.get("d", ""))]
         if set(kinds) & set("csqta"):
             return "curve"
-        return "line" if len(kinds) == 2 else "bent line" if "z" not in kinds else "polygon"
+        if len(kinds) == 2:
+            return "dot" if item.size < _DOT else "line"
+        return "polygon" if "z" in kinds else "bent line"
     return {"rect": "rectangle", "polyline": "bent line"}.get(tag, tag)
 
 
@@ -224,7 +228,7 @@ class _Editor:
         def apply(element: Element) -> None:
             element.text = new
 
-        words = f'text is "{shown(new)}", should be "{shown(text)}"'
+        words = 'text is "{}", should be "{}"'.format(*contrast(new, text))
         return self._step(item, ("text", "text_symbol_error", 2, words), apply)
 
     def add(self) -> Step | None:
@@ -247,9 +251,7 @@ class _Editor:
         cell = cell_at(x, y, self.box)
         text = f"{colour} {'rectangle' if kind == 'rect' else kind} is extra"
         edit = Edit("add", "structure_error", 2, LOCATIONS[cell], text)
-        return Step(
-            edit, lambda root: root.append(Element(kind, new)), frozenset([("added", cell)]), (cell, y, x, 1e9)
-        )
+        return Step(edit, lambda root: root.append(Element(kind, new)), frozenset([("added", cell)]), (cell, y, x, 1e9))
 
 
 _GEOMETRY = ("x", "y", "width", "height", "rx", "ry", "cx", "cy", "r")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick, shown
+from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick, shown
 from jaxerm.data.corruption.grid import Grid, read_grid
 from jaxerm.data.program import Edit
 
@@ -58,8 +58,8 @@ class _Editor:
     def _cell_step(self, kind: str, category: str, severity: int, place: tuple[int, int], new: str) -> Step:
         row, column = place
         old = self.cells[row][column]
-        found = f"is {shown(new)}" if new else "is empty"
-        text = f"row {row + 1}, {self._column(column)} {found}, should be {shown(old)}"
+        new_words, old_words = contrast(new, old)
+        text = f"row {row + 1}, {self._column(column)} is {new_words or 'empty'}, should be {old_words}"
 
         def apply(grid: Grid) -> None:
             grid.rows[row].cells[column].text = new
@@ -149,7 +149,8 @@ class _Editor:
         def apply(grid: Grid) -> None:
             grid.header.cells[column].text = new
 
-        text = f"header {column + 1} is {shown(new)}, should be {shown(old)}"
+        new_words, old_words = contrast(new, old)
+        text = f"header {column + 1} is {new_words}, should be {old_words}"
         edit = Edit("header", "text_error", 2 if swapped else 1, None, text)
         return Step(edit, apply, frozenset([("cell", -1, column)]), (-1, column))
 
@@ -184,7 +185,7 @@ class _Editor:
         return frozenset(("cell", row, column) for row in range(-1, len(self.cells)) for column in columns)
 
     def remove_column(self) -> Step | None:
-        if self.width < 2:
+        if self.width < (3 if self.grid.bare else 2):
             return None
         column = int(self.rng.integers(self.width))
         edit = Edit("remove_column", "layout_error", 3, None, f"{self._column(column)} is missing")

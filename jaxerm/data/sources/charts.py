@@ -103,7 +103,9 @@ class Charts:
             cells = cells if kind == "line" else [str(cell) for cell in cells]
             drawn = self._single(kind, names[0], values[0], cells, colours[0], rng)
             title, axes = f"{names[0]} by {label}", (names[0], label) if kind == "barh" else (label, names[0])
-        lines = ["import matplotlib.pyplot as plt", "fig, ax = plt.subplots()", *drawn]
+        # Names beside horizontal bars push the axis label out of the picture unless the layout makes room.
+        layout = 'layout="tight"' if kind == "barh" else ""
+        lines = ["import matplotlib.pyplot as plt", f"fig, ax = plt.subplots({layout})", *drawn]
         lines.append(f'ax.set_title("{title}")')
         if kind != "pie":
             lines += [f'ax.set_{way}label("{text}")' for way, text in zip("xy", axes, strict=True) if text]

@@ -42,7 +42,7 @@ class VisionConfig:
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The decoder. `mrope_section` counts the rotary frequencies of time, height and width; they add to head_dim / 2."""
+    """The decoder. `mrope_section`: rotary frequencies of time, height and width, which add to head_dim / 2."""
 
     vocab_size: int
     hidden_size: int

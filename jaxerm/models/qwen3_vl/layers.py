@@ -25,7 +25,7 @@ class Rope(NamedTuple):
 
 
 def rotate(x: jax.Array, rope: Rope) -> jax.Array:
-    """Turns the two halves of each head of x, float[B, S, N, D], by the angles of `rope`; in float32, back in x's dtype."""
+    """Turns the halves of each head of x, float[B, S, N, D], by the angles of `rope`; in float32, back in x's dtype."""
     first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     turned = [first * rope.cos - second * rope.sin, second * rope.cos + first * rope.sin]
     return jnp.concatenate(turned, axis=-1).astype(x.dtype)

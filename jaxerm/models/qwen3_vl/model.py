@@ -130,7 +130,9 @@ class Qwen3VL(nnx.Module):
         """A cache for `batch` rows of at most `capacity` tokens, in the dtype of the computation."""
         text = self.config.text
         shape = (text.num_layers, batch, capacity, text.num_kv_heads, text.head_dim)
-        return Cache(jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype), jnp.zeros((batch, capacity), jnp.int32))
+        return Cache(
+            jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype), jnp.zeros((batch, capacity), jnp.int32)
+        )
 
     def unembed(self, h: jax.Array) -> jax.Array:
         """Hidden states float[..., H] -> logits float32[..., vocab]."""

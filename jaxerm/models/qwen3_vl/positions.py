@@ -1,4 +1,4 @@
-"""Positions, computed on the host once: where a patch lies in its image, and where a token lies in time, height and width.
+"""Positions, computed on the host once: where a patch lies in its image, a token in time, height and width.
 
 Everything here is NumPy and ragged; what leaves has a static shape (see `inputs`).
 """

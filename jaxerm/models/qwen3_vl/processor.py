@@ -1,4 +1,4 @@
-"""From chat messages with images to a `Sample`: Hugging Face's tokenizer, chat template and image processor, on the host."""
+"""From chat messages with images to a `Sample`: Hugging Face's tokenizer, chat template and image processor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Sample
 
 Messages = list[dict[str, Any]]
-"""Chat messages: ``{"role": ..., "content": text | [{"type": "image", "image": PIL | array | path}, {"type": "text", ...}]}``."""
+"""Chat messages: ``{"role": ..., "content": text | parts}``, a part being ``{"type": "text", "text": ...}`` or
+``{"type": "image", "image": PIL image | uint8 array | path}``."""
 
 IMAGE_PAD = "<|image_pad|>"
 
@@ -30,7 +31,9 @@ def open_image(image: Any) -> Image.Image:
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,), (4,)):
-            raise ValueError(f"an image array is uint8[H, W, 3], [H, W, 4] or [H, W], not {image.dtype}{list(image.shape)}")
+            raise ValueError(
+                f"an image array is uint8[H, W, 3], [H, W, 4] or [H, W], not {image.dtype}{list(image.shape)}"
+            )
         image = Image.fromarray(image)
     elif isinstance(image, str | Path):
         path = image
@@ -82,7 +85,7 @@ class Processor:
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.images = Qwen2VLImageProcessorPil(**_image_settings(directory, config))
         self.image_pad = config.image_token_id
-        # A tokenizer of its own for answers: the switch is state of the tokenizer, and pipelines call from many threads.
+        # A tokenizer of its own for answers: the switch is its state, and pipelines call from many threads.
         self._plain = copy.deepcopy(self.tokenizer.backend_tokenizer)
         self._plain.encode_special_tokens = True
 
@@ -92,9 +95,7 @@ class Processor:
         Raises:
           ValueError: text that contains an image token of its own.
         """
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
         images = images_of(messages)
         tokens = np.asarray(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int32)
         places = np.flatnonzero(tokens == self.image_pad)

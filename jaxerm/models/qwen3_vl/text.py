@@ -96,9 +96,7 @@ class Decoder(nnx.Module):
         self.num_taps = num_taps
 
         def stack(count):
-            return stack_layers(
-                lambda r: TextLayer(config, dtype=dtype, param_dtype=param_dtype, rngs=r), count, rngs
-            )
+            return stack_layers(lambda r: TextLayer(config, dtype=dtype, param_dtype=param_dtype, rngs=r), count, rngs)
 
         self.early = stack(num_taps) if num_taps else None
         self.late = stack(config.num_layers - num_taps) if config.num_layers > num_taps else None

@@ -76,9 +76,7 @@ class VisionTower(nnx.Module):
         sizes = [end - start for start, end in zip([0, *ends], ends, strict=False)]
         self.stages = nnx.List(
             [
-                stack_layers(
-                    lambda r: VisionBlock(config, dtype=dtype, param_dtype=param_dtype, rngs=r), size, rngs
-                )
+                stack_layers(lambda r: VisionBlock(config, dtype=dtype, param_dtype=param_dtype, rngs=r), size, rngs)
                 for size in sizes
                 if size
             ]

@@ -209,7 +209,9 @@ def load_weights(
     for entry in name_table(config):
         missing = [name for name in entry.names if name not in left]
         if missing:
-            raise ValueError(f"{directory} lacks the tensor {missing[0]}" + (f" and {len(missing) - 1} more" * (len(missing) > 1)))
+            raise ValueError(
+                f"{directory} lacks the tensor {missing[0]}" + (f" and {len(missing) - 1} more" * (len(missing) > 1))
+            )
         left -= set(entry.names)
         shape = wanted[entry.path].shape
         shape = _their_shape(shape[1:] if entry.stacked else shape, entry.form, config)

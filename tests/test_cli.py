@@ -1,0 +1,91 @@
+"""The command as a user runs it: what it prints, and that no mistake ends in a traceback."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
+
+
+def jaxerm(*arguments, cwd=None):
+    command = [sys.executable, "-m", "jaxerm.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def svg_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "a.svg"
+    path.write_text(SVG)
+    return path
+
+
+def test_render_writes_a_png(svg_file, tmp_path):
+    done = jaxerm("render", svg_file, "--task", "svg", "--out", tmp_path / "a.png", "--size", 64)
+    assert done.returncode == 0, done.stderr
+    image = np.asarray(Image.open(tmp_path / "a.png"))
+    assert image.shape == (64, 64, 3) and tuple(image[32, 32]) == (255, 0, 0)
+    assert "64 x 64" in done.stdout
+
+
+def test_render_takes_the_block_out_of_an_answer(tmp_path):
+    (tmp_path / "answer.txt").write_text(f"Here you are:\n```svg\n{SVG}\n```\n")
+    done = jaxerm("render", tmp_path / "answer.txt", "-t", "svg", "--out", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+
+
+def test_synth_writes_pairs_that_can_be_read(tmp_path):
+    from jaxerm.data.pairs import read_pairs
+
+    done = jaxerm(
+        "synth", "-t", "svg", "--source", "drawings", "--n", 3, "--seed", 5, "--out", tmp_path / "d", "--size", 64
+    )
+    assert done.returncode == 0, done.stderr
+    pairs = list(read_pairs(tmp_path / "d"))
+    assert len(pairs) == 3 and pairs[0].reference.shape == (64, 64, 3)
+
+
+MISTAKES = {
+    "missing image": (("score", "nowhere.png", "nowhere.png", "-t", "svg"), "nowhere.png"),
+    "broken image": (("score", "{svg}", "{svg}", "-t", "svg"), "not a readable image"),
+    "unknown task": (("score", "a.png", "b.png", "-t", "figure"), "chart, table, svg"),
+    "missing recipe": (("sft", "tiny_erm_stf"), "tiny_erm_sft"),
+    "unknown key": (("sft", "tiny_erm_sft", "stesp=3"), "steps"),
+    "wrong kind": (("grpo", "tiny_erm_sft"), "jaxerm sft"),
+    "missing model": (("sft", "tiny_erm_sft", "model=nowhere", "out={tmp}/run"), "nowhere"),
+    "code that does not render": (("render", "{broken}", "-t", "svg", "--out", "{tmp}/x.png"), "does not render"),
+    "missing code": (("render", "nowhere.svg", "-t", "svg", "--out", "{tmp}/x.png"), "nowhere.svg"),
+    "unknown source": (("synth", "-t", "svg", "--source", "nothing", "--out", "{tmp}/y"), "drawings"),
+    "source of another task": (("synth", "-t", "chart", "--source", "drawings", "--out", "{tmp}/y"), "svg"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_status_two(name, svg_file, tmp_path):
+    arguments, words = MISTAKES[name]
+    broken = tmp_path / "broken.svg"
+    broken.write_text("<svg")
+    filled = [text.format(svg=svg_file, tmp=tmp_path, broken=broken) for text in arguments]
+    done = jaxerm(*filled)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_score_prints_json_that_a_program_can_read(tmp_path):
+    """With the shipped reward model: whatever it says of two equal pictures, reward and critique agree."""
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "a.png")
+    done = jaxerm("score", tmp_path / "a.png", tmp_path / "a.png", "-t", "svg", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["reward"] == pytest.approx(1 + max(0, 1 - result["severity"] / 50))
+    assert result["critique"]["errors"] == [] or result["severity"] > 0
+
+
+def test_importing_the_package_loads_no_jax():
+    code = "import sys, jaxerm; assert not {'jax', 'transformers', 'matplotlib'} & set(sys.modules), 'heavy'"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

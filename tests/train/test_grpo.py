@@ -1,0 +1,207 @@
+"""GRPO: what the gradient is made of, and a whole run against a stubbed judge."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxerm.critique import Critique, CritiqueError, Discrepancy
+from jaxerm.models.language import load
+from jaxerm.models.sampler import Sampling, forbidden_tokens
+from jaxerm.prompts import Prompts
+from jaxerm.recipe import load_recipe
+from jaxerm.rewards.attempts import Scoring, score_attempts
+from jaxerm.train.grpo import Objective, log_probs_of, micro_gradients, run_grpo
+from jaxerm.train.rollouts import rollout_batch, sample_rollouts
+
+LENGTH, NEW = 64, 16
+OBJECTIVE = Objective(1.0, 0.2, 0.2, 0.5, "k3", "token_mean", NEW, 2.0)
+RED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
+
+
+class Judge:
+    """A reward model that never errs: as severe as the attempt is far from red."""
+
+    def critiques(self, pairs, **_):
+        out = []
+        for task, reference, attempt in pairs:
+            same = np.array_equal(reference, attempt)
+            out.append(Critique(task, () if same else (Discrepancy("style_error", 3, "differs", "center"),)))
+        return out
+
+
+@pytest.fixture(scope="module")
+def picture(pool):
+    return pool.render("svg", RED).image
+
+
+@pytest.fixture(scope="module")
+def rollouts(micro, picture):
+    return sample_rollouts(
+        micro,
+        micro.params,
+        [("svg", picture), ("svg", picture[::-1])],
+        Prompts("brief"),
+        Sampling(1.0),
+        n=2,
+        max_new_tokens=NEW,
+        length=LENGTH,
+        patches=64,
+        seed=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def banned(micro):
+    return jnp.asarray(forbidden_tokens(micro.config, len(micro.processor.tokenizer)))
+
+
+def batch_of(micro, rollouts, advantages, counts=(True,) * 4):
+    return rollout_batch(
+        rollouts, np.array(advantages, np.float32), np.array(counts), micro, length=LENGTH + NEW, patches=64
+    )
+
+
+def gradients(micro, batch, banned, reference=None, objective=OBJECTIVE):
+    frozen = {"graphdef": micro.graphdef, "temperature": 1.0}
+    old = log_probs_of(micro.params, batch.inputs, banned, **frozen)
+    fixed = old if reference is None else log_probs_of(reference, batch.inputs, banned, **frozen)
+    got, metrics = micro_gradients(
+        micro.params, batch, old, fixed, banned, graphdef=micro.graphdef, objective=objective
+    )
+    size = sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(got))
+    return size, {name: float(value) for name, value in metrics.items()}, (old, fixed)
+
+
+def test_answers_stand_behind_their_prompts(micro, rollouts):
+    batch = batch_of(micro, rollouts, [0] * 4)
+    for row in range(4):
+        size = int(rollouts.generated.lengths[row])
+        np.testing.assert_array_equal(
+            batch.inputs.tokens[row][batch.mask[row] > 0], rollouts.generated.tokens[row, :size]
+        )
+        np.testing.assert_array_equal(
+            batch.sampler_log_probs[row][batch.mask[row] > 0], rollouts.generated.log_probs[row, :size]
+        )
+
+
+def test_sampler_and_trainer_agree_on_log_probs(micro, rollouts, banned):
+    batch = batch_of(micro, rollouts, [0] * 4)
+    _, metrics, (old, _) = gradients(micro, batch, banned)
+    np.testing.assert_allclose(old * batch.mask, batch.sampler_log_probs, atol=1e-4)
+    assert metrics["sampler_gap"] < 1e-4
+    assert metrics["importance_weight"] == pytest.approx(1, abs=1e-3)
+
+
+def test_without_advantage_and_without_drift_nothing_moves(micro, rollouts, banned):
+    size, metrics, _ = gradients(micro, batch_of(micro, rollouts, [0] * 4), banned)
+    assert size < 1e-4 and metrics["kl"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_kl_term_pulls_to_the_reference(micro, rollouts, banned):
+    batch = batch_of(micro, rollouts, [0] * 4)
+    other = jax.tree.map(lambda x: x * 1.3, micro.params)
+    size, metrics, (old, fixed) = gradients(micro, batch, banned, reference=other)
+    delta = np.asarray(fixed - old)[batch.mask > 0]
+    assert metrics["kl"] == pytest.approx(float((np.exp(delta) - 1 - delta).mean()), rel=1e-3)
+    assert metrics["loss"] == pytest.approx(0.5 * metrics["kl"], rel=1e-3)
+    assert size > 1e-3
+    without, _, _ = gradients(micro, batch, banned, reference=other, objective=replace(OBJECTIVE, kl_coef=0.0))
+    assert without < 1e-4
+
+
+def test_what_beat_its_group_becomes_likelier(micro, rollouts, banned):
+    batch = batch_of(micro, rollouts, [1, -1, 0, 0])
+    frozen = {"graphdef": micro.graphdef, "temperature": 1.0}
+    old = log_probs_of(micro.params, batch.inputs, banned, **frozen)
+    got, _ = micro_gradients(micro.params, batch, old, old, banned, graphdef=micro.graphdef, objective=OBJECTIVE)
+    moved = jax.tree.map(lambda p, g: p - 0.05 * g, micro.params, got)
+    new = log_probs_of(moved, batch.inputs, banned, **frozen)
+    gain = ((new - old) * batch.mask).sum(axis=1)
+    assert gain[0] > 0 > gain[1]
+
+
+def test_an_unscored_answer_counts_in_no_term(micro, rollouts, banned):
+    other = jax.tree.map(lambda x: x * 1.3, micro.params)
+    none = batch_of(micro, rollouts, [5, 5, 5, 5], counts=(False,) * 4)
+    size, metrics, _ = gradients(micro, none, banned, reference=other)
+    assert size == 0 and metrics["loss"] == 0
+
+
+def test_faults_are_told_apart(pool, picture):
+    class Unreadable(Judge):
+        def critiques(self, pairs, **_):
+            return [CritiqueError("nothing") for _ in pairs]
+
+    answers = [
+        ("svg", picture, f"```svg\n{RED}\n```"),
+        ("svg", picture, "I cannot draw."),
+        ("svg", picture, "```svg\n<svg xmlns='http://www.w3.org/2000/svg'><circle\n```"),
+    ]
+    statuses = [a.reward.status for a in score_attempts(answers, pool, Judge(), Scoring())]
+    assert statuses == ["scored", "failed", "failed"]
+    judged = score_attempts(answers, pool, Unreadable(), Scoring())
+    assert [a.reward.status for a in judged] == ["unscored", "failed", "failed"]
+    assert [a.reward.value for a in judged] == [None, 0.0, 0.0]
+
+
+def test_the_perfect_attempt_gets_two(pool, picture):
+    worse = RED.replace("red", "blue")
+    answers = [("svg", picture, f"```svg\n{code}\n```") for code in (RED, worse)]
+    good, bad = score_attempts(answers, pool, Judge(), Scoring())
+    assert good.reward.value == pytest.approx(2) and bad.reward.value == pytest.approx(1, abs=1e-5)
+    assert good.reward.parts == {"render": 1.0, "critique": pytest.approx(1)}
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory, micro_directory):
+    path = tmp_path_factory.mktemp("recipes") / "micro_grpo.yaml"
+    path.write_text(
+        f"""
+kind: grpo
+policy: {micro_directory}
+out: unused
+steps: 3
+seed: 1
+checkpoint_every: 2
+prompts: brief
+render: {{svg_size: 64}}
+prompts_per_step: 2
+mini_batch: 1
+micro_batch: 2
+rollouts: 2
+max_prompt_length: {LENGTH}
+max_patches: 64
+max_new_tokens: {NEW}
+dtype: {{param: float32, compute: float32}}
+mesh: {{fsdp: 1}}
+reward: {{model: {micro_directory}, max_new_tokens: 8, max_prompt_length: 64, max_patches: 128, rows: 4}}
+data:
+  mixture:
+    - {{source: drawings, options: {{max_shapes: 2}}}}
+"""
+    )
+    return path
+
+
+def test_a_run_resumes_and_leaves_what_it_promises(recipe_file, tmp_path, pool):
+    def run(out, steps):
+        recipe = load_recipe(recipe_file, [f"out={tmp_path / out}", f"steps={steps}"])
+        return run_grpo(recipe, erm=Judge(), pool=pool, quiet=True)
+
+    whole = run("whole", 3)
+    run("parts", 2)
+    parts = run("parts", 3)
+    for ours, theirs in zip(jax.tree.leaves(parts.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    rows = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert {"reward", "render_rate", "kl", "sampler_gap", "unscored", "clip_fraction"} <= rows[0].keys()
+    entries = (tmp_path / "whole" / "rollouts" / "000001" / "rollouts.jsonl").read_text().splitlines()
+    assert len(entries) == 4
+    first = json.loads(entries[0])
+    assert (tmp_path / "whole" / "rollouts" / "000001" / first["reference"]).is_file()
+    assert load(tmp_path / "whole" / "model").settings["max_new_tokens"] == NEW
