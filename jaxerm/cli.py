@@ -121,6 +121,21 @@ def grpo(
     _train(recipe, overrides, "grpo", overwrite)
 
 
+@app.command("init-tiny")
+def init_tiny(
+    out: Annotated[Path, typer.Argument(help="Model directory to write.")],
+    seed: Annotated[int, typer.Option(help="Of the weights.")] = 0,
+) -> None:
+    """Write the tiny Qwen3-VL, untrained, with a tokenizer trained on this project's own text."""
+    from jaxerm.data.corpus import corpus
+    from jaxerm.models.tiny import make_tiny
+
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} already holds a model; name another directory")
+    make_tiny(out, corpus(), seed=seed)
+    print(f"untrained model in {out}")
+
+
 @app.command()
 def score(
     reference: Annotated[Path, typer.Argument(help="The reference image.")],

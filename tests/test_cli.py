@@ -8,12 +8,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxerm.cli import main
+from jaxerm.data.pairs import read_pairs
+
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
 
 
-def jaxerm(*arguments, cwd=None):
-    command = [sys.executable, "-m", "jaxerm.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
+@pytest.fixture
+def jaxerm(monkeypatch, capsys):
+    """Runs the command in this process, where JAX is already loaded: (status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["jaxerm", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as done:
+            status = done.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +38,24 @@ def svg_file(tmp_path_factory):
     return path
 
 
-def test_render_writes_a_png(svg_file, tmp_path):
-    done = jaxerm("render", svg_file, "--task", "svg", "--out", tmp_path / "a.png", "--size", 64)
-    assert done.returncode == 0, done.stderr
+def test_render_writes_a_png(jaxerm, svg_file, tmp_path):
+    status, out, err = jaxerm("render", svg_file, "--task", "svg", "--out", tmp_path / "a.png", "--size", 64)
+    assert status == 0, err
     image = np.asarray(Image.open(tmp_path / "a.png"))
     assert image.shape == (64, 64, 3) and tuple(image[32, 32]) == (255, 0, 0)
-    assert "64 x 64" in done.stdout
+    assert "64 x 64" in out
 
 
-def test_render_takes_the_block_out_of_an_answer(tmp_path):
+def test_render_takes_the_block_out_of_an_answer(jaxerm, tmp_path):
     (tmp_path / "answer.txt").write_text(f"Here you are:\n```svg\n{SVG}\n```\n")
-    done = jaxerm("render", tmp_path / "answer.txt", "-t", "svg", "--out", tmp_path / "a.png")
-    assert done.returncode == 0, done.stderr
+    status, _, err = jaxerm("render", tmp_path / "answer.txt", "-t", "svg", "--out", tmp_path / "a.png")
+    assert status == 0, err
 
 
-def test_synth_writes_pairs_that_can_be_read(tmp_path):
-    from jaxerm.data.pairs import read_pairs
-
-    done = jaxerm(
-        "synth", "-t", "svg", "--source", "drawings", "--n", 3, "--seed", 5, "--out", tmp_path / "d", "--size", 64
-    )
-    assert done.returncode == 0, done.stderr
+def test_synth_writes_pairs_that_can_be_read(jaxerm, tmp_path):
+    made = ("--source", "drawings", "--n", 3, "--seed", 5, "--out", tmp_path / "d", "--size", 64)
+    status, _, err = jaxerm("synth", "-t", "svg", *made)
+    assert status == 0, err
     pairs = list(read_pairs(tmp_path / "d"))
     assert len(pairs) == 3 and pairs[0].reference.shape == (64, 64, 3)
 
@@ -64,26 +76,43 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line_and_status_two(name, svg_file, tmp_path):
+def test_a_mistake_is_one_line_and_status_two(jaxerm, name, svg_file, tmp_path):
     arguments, words = MISTAKES[name]
     broken = tmp_path / "broken.svg"
     broken.write_text("<svg")
-    filled = [text.format(svg=svg_file, tmp=tmp_path, broken=broken) for text in arguments]
-    done = jaxerm(*filled)
-    assert done.returncode == 2, done.stderr
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    status, _, err = jaxerm(*(text.format(svg=svg_file, tmp=tmp_path, broken=broken) for text in arguments))
+    assert status == 2, err
+    assert words in err
+    assert len(err.strip().splitlines()) == 1, err
 
 
-def test_score_prints_json_that_a_program_can_read(tmp_path):
+def test_a_mistake_shows_no_traceback_in_a_shell(tmp_path):
+    command = [sys.executable, "-m", "jaxerm.cli", "sft", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "nowhere" in done.stderr
+
+
+def test_score_prints_json_that_a_program_can_read(jaxerm, tmp_path):
     """With the shipped reward model: whatever it says of two equal pictures, reward and critique agree."""
     Image.new("RGB", (64, 64), "white").save(tmp_path / "a.png")
-    done = jaxerm("score", tmp_path / "a.png", tmp_path / "a.png", "-t", "svg", "--json")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    status, out, err = jaxerm("score", tmp_path / "a.png", tmp_path / "a.png", "-t", "svg", "--json")
+    assert status == 0, err
+    result = json.loads(out)
     assert result["reward"] == pytest.approx(1 + max(0, 1 - result["severity"] / 50))
-    assert result["critique"]["errors"] == [] or result["severity"] > 0
+    assert sum(error["severity"] for error in result["critique"]["errors"]) == result["severity"]
+
+
+def test_refine_prints_the_code_it_kept(jaxerm, tmp_path):
+    drawing = SVG.replace('"20"', '"9"')
+    (tmp_path / "a.svg").write_text(drawing)
+    assert jaxerm("render", tmp_path / "a.svg", "-t", "svg", "--out", tmp_path / "a.png", "--size", 64)[0] == 0
+    status, out, err = jaxerm(
+        "refine", tmp_path / "a.png", "-t", "svg", "--rounds", 1, "--out", tmp_path / "r", "--json"
+    )
+    assert status == 0, err
+    result = json.loads(out)
+    assert 1 <= len(result["rounds"]) <= 2
+    assert (tmp_path / "r" / "round_0.txt").is_file()
 
 
 def test_importing_the_package_loads_no_jax():

@@ -142,7 +142,8 @@ def make_tiny(
         "patch_size": vision.patch_size,
         "temporal_patch_size": vision.temporal_patch_size,
         "merge_size": vision.spatial_merge_size,
-        # 64 x 64 pixels as they are; whatever is larger is shrunk to at most as many (64 patches, 16 tokens).
+        # 64 x 64 pixels as they are (64 patches, 16 tokens); whatever is larger is shrunk to at most as many. A smaller
+        # image that is not square is enlarged, its sides rounded up: up to about 100 patches.
         "size": {"shortest_edge": 64 * 64, "longest_edge": 64 * 64},
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
