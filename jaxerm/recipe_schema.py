@@ -57,6 +57,7 @@ class Mix(Section):
         "From a reference, a draft and its critique: revise. From code and an instruction: edit",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="handed to the source")
+    max_edits: Count | None = Field(None, description="corruptions of one pair of this part; null: those of `data`")
 
 
 class SftData(Section):

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxerm.models.attention import attention
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs
-from jaxerm.models.qwen3_vl.layers import place_rows
+from jaxerm.models.qwen3_vl.layers import Linear, flat_dot_general, place_rows
 from jaxerm.models.qwen3_vl.text import Decoder
 from jaxerm.models.qwen3_vl.vision import VisionTower
 
@@ -52,7 +52,7 @@ class Qwen3VL(nnx.Module):
         )
         self.decoder = Decoder(config.text, len(config.vision.deepstack_layers), **kinds)
         self.lm_head = (
-            None if config.tie_word_embeddings else nnx.Linear(size, config.text.vocab_size, use_bias=False, **kinds)
+            None if config.tie_word_embeddings else Linear(size, config.text.vocab_size, use_bias=False, **kinds)
         )
 
     def hidden_states(self, inputs: Inputs, cache: Cache | None = None, *, remat: str = "none"):
@@ -138,7 +138,8 @@ class Qwen3VL(nnx.Module):
         """Hidden states float[..., H] -> logits float32[..., vocab]."""
         if self.lm_head is not None:
             return self.lm_head(h).astype(jnp.float32)
-        return jnp.einsum("...h,vh->...v", h, self.embed[...].astype(self.dtype), preferred_element_type=jnp.float32)
+        table = self.embed[...].astype(self.dtype).T
+        return flat_dot_general(h, table, (((h.ndim - 1,), (0,)), ((), ())), preferred_element_type=jnp.float32)
 
     def __call__(self, inputs: Inputs, *, remat: str = "none") -> jax.Array:
         """Logits float32[B, S, vocab]."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import TextConfig
-from jaxerm.models.qwen3_vl.layers import Rope, rotate, scan_layers, stack_layers
+from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers
 
 Attend = Callable[[Any, jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(cache, layer index, query, key, value) -> (mixed values, cache): how a caller wants attention done."""
@@ -34,7 +34,7 @@ class TextLayer(nnx.Module):
 
     def __init__(self, config: TextConfig, *, dtype, param_dtype, rngs: nnx.Rngs):
         def linear(n_in, n_out):
-            return nnx.Linear(n_in, n_out, use_bias=False, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+            return Linear(n_in, n_out, use_bias=False, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
 
         def norm(size):
             return RMSNorm(size, config.rms_norm_eps, param_dtype=param_dtype)

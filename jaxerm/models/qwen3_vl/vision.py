@@ -9,7 +9,7 @@ from flax import nnx
 from jaxerm.models.attention import attention
 from jaxerm.models.qwen3_vl.config import VisionConfig
 from jaxerm.models.qwen3_vl.inputs import VisionInputs
-from jaxerm.models.qwen3_vl.layers import Rope, rotate, scan_layers, stack_layers
+from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers
 
 _EPS = 1e-6
 
@@ -21,11 +21,11 @@ class VisionBlock(nnx.Module):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         self.heads = config.num_heads
         self.norm1 = nnx.LayerNorm(config.hidden_size, epsilon=_EPS, **kinds)
-        self.qkv = nnx.Linear(config.hidden_size, 3 * config.hidden_size, **kinds)
-        self.proj = nnx.Linear(config.hidden_size, config.hidden_size, **kinds)
+        self.qkv = Linear(config.hidden_size, 3 * config.hidden_size, **kinds)
+        self.proj = Linear(config.hidden_size, config.hidden_size, **kinds)
         self.norm2 = nnx.LayerNorm(config.hidden_size, epsilon=_EPS, **kinds)
-        self.fc1 = nnx.Linear(config.hidden_size, config.intermediate_size, **kinds)
-        self.fc2 = nnx.Linear(config.intermediate_size, config.hidden_size, **kinds)
+        self.fc1 = Linear(config.hidden_size, config.intermediate_size, **kinds)
+        self.fc2 = Linear(config.intermediate_size, config.hidden_size, **kinds)
 
     def __call__(self, h: jax.Array, rope: Rope, segment_ids: jax.Array) -> jax.Array:
         """float[B, P, H] -> float[B, P, H]."""
@@ -48,8 +48,8 @@ class PatchMerger(nnx.Module):
         self.joined = config.hidden_size * config.spatial_merge_size**2
         self.norm_joined = norm_joined
         self.norm = nnx.LayerNorm(self.joined if norm_joined else config.hidden_size, epsilon=_EPS, **kinds)
-        self.fc1 = nnx.Linear(self.joined, self.joined, **kinds)
-        self.fc2 = nnx.Linear(self.joined, config.out_hidden_size, **kinds)
+        self.fc1 = Linear(self.joined, self.joined, **kinds)
+        self.fc2 = Linear(self.joined, config.out_hidden_size, **kinds)
 
     def __call__(self, h: jax.Array) -> jax.Array:
         """float[B, P, H] -> float[B, P / merge ** 2, out_hidden_size]."""
@@ -67,7 +67,7 @@ class VisionTower(nnx.Module):
     def __init__(self, config: VisionConfig, *, dtype, param_dtype, rngs: nnx.Rngs):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         self.config = config
-        self.patch_embed = nnx.Linear(config.patch_dim, config.hidden_size, **kinds)
+        self.patch_embed = Linear(config.patch_dim, config.hidden_size, **kinds)
         # Of the size of an embedded patch: a position that cannot be seen beside the pixels is not learned from.
         self.pos_embed = nnx.Param(
             0.5 * jax.random.normal(rngs.params(), (config.num_position_embeddings, config.hidden_size), param_dtype)

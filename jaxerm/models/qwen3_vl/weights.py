@@ -249,6 +249,8 @@ def save_weights(directory: str | Path, model: Qwen3VL, dtype=jnp.bfloat16) -> N
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: jnp.asarray(value) for name, value in hf_tensors(model, dtype)}
-    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    path = directory / "model.safetensors"
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the writer makes it readable by its owner alone
     config = model.config.to_hf(jnp.dtype(dtype).name)
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
