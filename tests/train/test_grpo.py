@@ -98,7 +98,7 @@ def test_sampler_and_trainer_agree_on_log_probs(micro, rollouts, banned):
 
 def test_without_advantage_and_without_drift_nothing_moves(micro, rollouts, banned):
     size, metrics, _ = gradients(micro, batch_of(micro, rollouts, [0] * 4), banned)
-    assert size < 1e-4 and metrics["kl"] == pytest.approx(0, abs=1e-6)
+    assert size < 1e-3 and metrics["kl"] == pytest.approx(0, abs=1e-6)
 
 
 def test_the_kl_term_pulls_to_the_reference(micro, rollouts, banned):
@@ -108,9 +108,8 @@ def test_the_kl_term_pulls_to_the_reference(micro, rollouts, banned):
     delta = np.asarray(fixed - old)[batch.mask > 0]
     assert metrics["kl"] == pytest.approx(float((np.exp(delta) - 1 - delta).mean()), rel=1e-3)
     assert metrics["loss"] == pytest.approx(0.5 * metrics["kl"], rel=1e-3)
-    assert size > 1e-3
     without, _, _ = gradients(micro, batch, banned, reference=other, objective=replace(OBJECTIVE, kl_coef=0.0))
-    assert without < 1e-4
+    assert size > 100 * without
 
 
 def test_what_beat_its_group_becomes_likelier(micro, rollouts, banned):
@@ -118,7 +117,7 @@ def test_what_beat_its_group_becomes_likelier(micro, rollouts, banned):
     frozen = {"graphdef": micro.graphdef, "temperature": 1.0}
     old = log_probs_of(micro.params, batch.inputs, banned, **frozen)
     got, _ = micro_gradients(micro.params, batch, old, old, banned, graphdef=micro.graphdef, objective=OBJECTIVE)
-    moved = jax.tree.map(lambda p, g: p - 0.05 * g, micro.params, got)
+    moved = jax.tree.map(lambda p, g: p - 1e-3 * g, micro.params, got)
     new = log_probs_of(moved, batch.inputs, banned, **frozen)
     gain = ((new - old) * batch.mask).sum(axis=1)
     assert gain[0] > 0 > gain[1]
