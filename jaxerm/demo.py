@@ -37,14 +37,14 @@ from jaxerm.train.sft import run_sft
 
 _HELD_OUT_SEED = 9_001
 """Of drawings and corruptions no recipe draws from."""
-_PAIRS = {"drawings": 128, "icons": 32, "tables": 32, "charts": 32}
+_PAIRS = {"drawings": 128, "icons": 32, "tables": 32, "charts": 16}
 _HELD_OUT: dict[str, dict[str, Any]] = {
     "icons": {"max_code_chars": 300, "n": 100},
     "tables": {"seed": _HELD_OUT_SEED},
     "charts": {"seed": _HELD_OUT_SEED},
 }
 _REFINED = 64
-_SEEN_PROMPTS = 24
+_PROMPTS = 16
 
 
 def _held_out_drawings(lot: int = 0) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def evaluate_policy(
 ) -> tuple[dict[str, float], list[Attempt]]:
     """Samples the policy on held-out drawings as GRPO does, and scores what it writes."""
     source = open_source("drawings", **_held_out_drawings())
-    programs = [source[index] for index in range(_SEEN_PROMPTS)]
+    programs = [source[index] for index in range(_PROMPTS)]
     pictures = [(p.task, pool.render(p.task, p.code).image) for p in programs]
     rollouts = sample_rollouts(
         policy,
