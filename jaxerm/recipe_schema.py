@@ -51,7 +51,7 @@ class Mix(Section):
 
     source: str = Field(description="name of a source, or a folder")
     weight: Annotated[float, Field(gt=0.0)] = Field(1.0, description="how often, against the other parts")
-    role: Literal["describe", "code", "compare", "edit", "critique", "revise"] = Field(
+    role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"] = Field(
         "critique",
         description="what is learned. From an image: describe it, code it. From a pair: compare, critique. "
         "From a reference, a draft and its critique: revise. From code and an instruction: edit",

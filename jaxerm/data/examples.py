@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from jaxerm.data.pairs import Pair
 from jaxerm.data.program import Program
 from jaxerm.prompts import Prompts, fenced
 
-Role = Literal["describe", "code", "compare", "edit", "critique", "revise"]
+Role = Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ def difference_lines(critique: Critique) -> str:
     return "\n".join(lines) or "no difference"
 
 
+def difference_json(critique: Critique) -> str:
+    """The same as a JSON list, for a model that shall know what JSON is before it learns a schema."""
+    entries = [
+        {"location": error.location, "description": error.description} if error.location else error.description
+        for error in critique.errors
+    ]
+    return json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+
+
 def picture_example(role: Role, program: Program, image: Any, prompts: Prompts) -> Example:
     """``describe`` (picture -> words) or ``code`` (picture -> code)."""
     if role == "describe":
@@ -37,9 +47,9 @@ def picture_example(role: Role, program: Program, image: Any, prompts: Prompts) 
 
 
 def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
-    """``critique`` and ``compare`` look at both images, ``revise`` at the reference and broken code, ``edit`` at code.
+    """``critique`` and comparing look at both images, ``revise`` at the reference and broken code, ``edit`` at code.
 
-    The corruption's ledger is the answer of the first two and the instruction of the others: the code it started from
+    The corruption's ledger is the answer of these and the instruction of the others: the code it started from
     is what a reviser should come back to.
     """
     task = pair.task
@@ -47,6 +57,8 @@ def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
         return Example(prompts.critique(task, pair.reference, pair.prediction), pair.critique.to_json())
     if role == "compare":
         return Example(prompts.compare(task, pair.reference, pair.prediction), difference_lines(pair.critique))
+    if role == "compare_json":
+        return Example(prompts.compare_json(task, pair.reference, pair.prediction), difference_json(pair.critique))
     repaired = fenced(pair.reference_code, task)
     if role == "revise":
         return Example(prompts.revise(task, pair.reference, pair.prediction_code, pair.critique), repaired)

@@ -85,6 +85,10 @@ class Prompts:
         """For a base model learning to see: what differs, in words, without category or severity."""
         return self._messages("compare", task, [reference, attempt])
 
+    def compare_json(self, task: Task, reference: Any, attempt: Any) -> list[dict[str, Any]]:
+        """For a base model learning to see: what differs, as a JSON list of places and words."""
+        return self._messages("compare_json", task, [reference, attempt])
+
     def edit(self, task: Task, draft: str, changes: str) -> list[dict[str, Any]]:
         """For a base model learning to write: code and what to change in it; no image."""
         return self._messages("edit", task, [], draft=fenced(draft, task), changes=changes)

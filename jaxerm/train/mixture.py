@@ -47,7 +47,7 @@ def components(
             out.append(Component(_pictures(source, part.role, pool, prompts), len(source), part.weight))
             continue
         # To repair or to describe nothing teaches little; a judge must know the clean pair.
-        clean = clean_share if part.role in ("critique", "compare") else 0.0
+        clean = clean_share if part.role in ("critique", "compare", "compare_json") else 0.0
         maker = PairMaker(source, pool, seed=seed, max_edits=part.max_edits or max_edits, clean_share=clean)
         out.append(Component(_pairs(maker, part.role, prompts), len(source) * _PAIRS_PER_PROGRAM, part.weight))
     return out
