@@ -19,7 +19,7 @@ from jaxerm.train.losses import next_token_log_probs, sft_loss
 from jaxerm.train.sft import run_sft
 from jaxerm.train.state import learning_rate
 
-PACKING = Packing(rows=4, length=512, patches=256)
+PACKING = Packing(rows=2, length=512, patches=256)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +90,13 @@ def test_loss_is_the_mean_over_answer_tokens(micro, pool):
     data = batches([Component(lambda _: one_example(pool)[1], 10, 1.0)], micro.processor, PACKING, seed=0)
     batch = next(data)
     model = micro.module
-    log_probs = np.asarray(next_token_log_probs(model, batch.inputs))
-    logits = np.asarray(jax.nn.log_softmax(model(batch.inputs)))
+    log_probs = np.asarray(nnx.jit(next_token_log_probs)(model, batch.inputs))
+    logits = np.asarray(jax.nn.log_softmax(nnx.jit(lambda model, inputs: model(inputs))(model, batch.inputs)))
     total, count = 0.0, 0
     for row, at in np.argwhere(batch.weights > 0):
         total -= logits[row, at - 1, batch.inputs.tokens[row, at]]
         count += 1
-    assert float(sft_loss(model, batch.inputs, batch.weights)) == pytest.approx(total / count, rel=1e-5)
+    assert float(nnx.jit(sft_loss)(model, batch.inputs, batch.weights)) == pytest.approx(total / count, rel=1e-5)
     assert log_probs[:, 0].tolist() == [0] * len(log_probs)
 
 
@@ -105,7 +105,8 @@ def test_prompt_tokens_are_no_targets(micro, pool):
     data = batches([Component(lambda _: one_example(pool)[1], 10, 1.0)], micro.processor, PACKING, seed=0)
     batch = next(data)
     none = np.zeros_like(batch.weights)
-    gradients = jax.grad(lambda p: sft_loss(nnx.merge(micro.graphdef, p), batch.inputs, none))(micro.params)
+    gradient = jax.jit(jax.grad(lambda p: sft_loss(nnx.merge(micro.graphdef, p), batch.inputs, none)))
+    gradients = gradient(micro.params)
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradients)) == 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import TextConfig
@@ -79,11 +80,11 @@ def mrope(positions: jax.Array, config: TextConfig) -> Rope:
     """
     half = config.head_dim // 2
     frequency = 1.0 / config.rope_theta ** (jnp.arange(0, config.head_dim, 2, dtype=jnp.float32) / config.head_dim)
-    index = jnp.arange(half)
-    axis = jnp.zeros(half, jnp.int32)
+    index = np.arange(half)
+    axis = np.zeros(half, np.int32)
     for number in (1, 2):
-        axis = jnp.where((index % 3 == number) & (index < 3 * config.mrope_section[number]), number, axis)
-    chosen = positions.astype(jnp.float32)[:, axis]  # [B, D / 2, S]
+        axis[(index % 3 == number) & (index < 3 * config.mrope_section[number])] = number
+    chosen = jnp.asarray(positions, jnp.float32)[:, axis]  # [B, D / 2, S]
     angle = (chosen * frequency[None, :, None]).transpose(0, 2, 1)[:, :, None]
     return Rope(jnp.cos(angle), jnp.sin(angle))
 
