@@ -27,9 +27,9 @@ class Dtypes(Section):
 
 
 class Optimizer(Section):
-    """AdamW and its schedule: linear warm-up, then `schedule` down to `decay_to * lr` at the last step."""
+    """The optimiser and its schedule: linear warm-up, then `schedule` down to `decay_to * lr` at the last step."""
 
-    name: Literal["adamw"] = "adamw"
+    name: Literal["adamw", "muon"] = Field("adamw", description="muon: for training from scratch")
     lr: Annotated[float, Field(gt=0.0)] = Field(1e-5, description="peak learning rate")
     b1: Share = 0.9
     b2: Share = 0.999

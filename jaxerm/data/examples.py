@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxerm.critique import Critique
 from jaxerm.data.pairs import Pair
-from jaxerm.data.program import Program
+from jaxerm.data.program import Edit, Program
 from jaxerm.prompts import Prompts, fenced
 
 Role = Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"]
@@ -30,13 +31,14 @@ def difference_lines(critique: Critique) -> str:
     return "\n".join(lines) or "no difference"
 
 
-def difference_json(critique: Critique) -> str:
-    """The same as a JSON list, for a model that shall know what JSON is before it learns a schema."""
-    entries = [
-        {"location": error.location, "description": error.description} if error.location else error.description
-        for error in critique.errors
-    ]
-    return json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+def difference_json(edits: Sequence[Edit]) -> str:
+    """The same as a JSON object, kind before place before words: JSON, and saying first what sort of thing is wrong,
+    are what a schema of critiques builds on."""
+    entries = []
+    for edit in edits:
+        where = {"location": edit.location} if edit.location else {}
+        entries.append({"kind": edit.kind, **where, "description": edit.description})
+    return json.dumps({"count": len(entries), "differences": entries}, ensure_ascii=False, separators=(",", ":"))
 
 
 def picture_example(role: Role, program: Program, image: Any, prompts: Prompts) -> Example:
@@ -58,7 +60,7 @@ def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
     if role == "compare":
         return Example(prompts.compare(task, pair.reference, pair.prediction), difference_lines(pair.critique))
     if role == "compare_json":
-        return Example(prompts.compare_json(task, pair.reference, pair.prediction), difference_json(pair.critique))
+        return Example(prompts.compare_json(task, pair.reference, pair.prediction), difference_json(pair.edits))
     repaired = fenced(pair.reference_code, task)
     if role == "revise":
         return Example(prompts.revise(task, pair.reference, pair.prediction_code, pair.critique), repaired)

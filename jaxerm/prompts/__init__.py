@@ -86,7 +86,7 @@ class Prompts:
         return self._messages("compare", task, [reference, attempt])
 
     def compare_json(self, task: Task, reference: Any, attempt: Any) -> list[dict[str, Any]]:
-        """For a base model learning to see: what differs, as a JSON list of places and words."""
+        """For a base model learning to see: what differs, as JSON: kinds, places and words."""
         return self._messages("compare_json", task, [reference, attempt])
 
     def edit(self, task: Task, draft: str, changes: str) -> list[dict[str, Any]]:

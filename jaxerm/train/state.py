@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 from jaxerm.recipe_schema import Optimizer
 
@@ -74,22 +75,52 @@ def learning_rate(recipe: Optimizer, steps: int) -> Callable[[int], float]:
 
 
 def make_optimizer(recipe: Optimizer) -> optax.GradientTransformation:
-    """AdamW without its learning rate, behind clipping by global norm; weight decay on matrices alone.
+    """The optimiser a recipe names, without its learning rate and behind clipping by global norm.
+
+    ``adamw``, or ``muon``: momentum whose matrices are orthogonalised (Jordan 2024), scaled to the size of AdamW's
+    updates (0.2 sqrt(max(rows, columns)), Liu et al. 2025) so that one learning rate serves both; embeddings, norms,
+    biases and the patch embedding stay with AdamW. Weight decay is on matrices alone.
 
     The same settings give the same object: what is compiled for it is compiled once.
     """
-    return _adamw(recipe.clip_norm, recipe.b1, recipe.b2, recipe.weight_decay)
+    return _optimizer(recipe.name, recipe.clip_norm, recipe.b1, recipe.b2, recipe.weight_decay)
+
+
+def _decayed(params: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: not any(word in jax.tree_util.keystr(path) for word in ("norm", "bias")), params
+    )
+
+
+def _orthogonalised(params: Any) -> Any:
+    """Which axes of a leaf are the matrix; None for what AdamW updates. Layers are stacked on a leading axis."""
+
+    def dimensions(path, leaf):
+        name = jax.tree_util.keystr(path)
+        if "kernel" not in name or "patch_embed" in name:
+            return None
+        return optax.contrib.MuonDimensionNumbers((leaf.ndim - 2,), (leaf.ndim - 1,))
+
+    return jax.tree_util.tree_map_with_path(dimensions, params)
 
 
 @cache
-def _adamw(clip_norm: float | None, b1: float, b2: float, weight_decay: float) -> optax.GradientTransformation:
-    def is_matrix(params):
-        return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: not any(word in jax.tree_util.keystr(path) for word in ("norm", "bias")), params
-        )
-
-    return optax.chain(
-        optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm),
-        optax.scale_by_adam(b1=b1, b2=b2),
-        optax.add_decayed_weights(weight_decay, mask=is_matrix),
+def _optimizer(
+    name: str, clip_norm: float | None, b1: float, b2: float, weight_decay: float
+) -> optax.GradientTransformation:
+    clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
+    if name == "adamw":
+        adam = optax.scale_by_adam(b1=b1, b2=b2)
+        return optax.chain(clip, adam, optax.add_decayed_weights(weight_decay, mask=_decayed))
+    muon = optax.contrib.muon(
+        1.0,
+        weight_decay=weight_decay,
+        adam_weight_decay=weight_decay,
+        weight_decay_mask=_decayed,
+        adam_b1=b1,
+        adam_b2=b2,
+        consistent_rms=0.2,
+        muon_weight_dimension_numbers=_orthogonalised,
     )
+    # Optax gives the step that is added at a learning rate of 1; ours is what the rate is multiplied with and taken off.
+    return optax.chain(clip, muon, optax.scale(-1.0))
