@@ -79,7 +79,7 @@ def make_optimizer(recipe: Optimizer) -> optax.GradientTransformation:
 
     ``adamw``, or ``muon``: momentum whose matrices are orthogonalised (Jordan 2024), scaled to the size of AdamW's
     updates (0.2 sqrt(max(rows, columns)), Liu et al. 2025) so that one learning rate serves both; embeddings, norms,
-    biases and the patch embedding stay with AdamW. Weight decay is on matrices alone.
+    biases and the patch embedding stay with Adam. Both with Nesterov's momentum. Weight decay is on matrices alone.
 
     The same settings give the same object: what is compiled for it is compiled once.
     """
@@ -109,18 +109,11 @@ def _optimizer(
     name: str, clip_norm: float | None, b1: float, b2: float, weight_decay: float
 ) -> optax.GradientTransformation:
     clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
+    decay = optax.add_decayed_weights(weight_decay, mask=_decayed)
     if name == "adamw":
-        adam = optax.scale_by_adam(b1=b1, b2=b2)
-        return optax.chain(clip, adam, optax.add_decayed_weights(weight_decay, mask=_decayed))
+        return optax.chain(clip, optax.scale_by_adam(b1=b1, b2=b2), decay)
     muon = optax.contrib.muon(
-        1.0,
-        weight_decay=weight_decay,
-        adam_weight_decay=weight_decay,
-        weight_decay_mask=_decayed,
-        adam_b1=b1,
-        adam_b2=b2,
-        consistent_rms=0.2,
-        muon_weight_dimension_numbers=_orthogonalised,
+        1.0, adam_b1=b1, adam_b2=b2, consistent_rms=0.2, muon_weight_dimension_numbers=_orthogonalised
     )
-    # Optax gives the step that is added at a learning rate of 1; ours is what the rate is multiplied with and taken off.
-    return optax.chain(clip, muon, optax.scale(-1.0))
+    # Optax gives the step to add at a rate of 1; ours is what the rate is multiplied with and then taken off.
+    return optax.chain(clip, muon, optax.scale(-1.0), decay)
