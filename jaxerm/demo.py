@@ -17,7 +17,8 @@ import numpy as np
 from rich.console import Console
 
 from jaxerm.critique import Critique
-from jaxerm.data.pairs import Pair, PairMaker
+from jaxerm.data.natural.drawing import compare_drawings
+from jaxerm.data.pairs import Pair, PairMaker, write_pairs
 from jaxerm.data.sources import open_source
 from jaxerm.demo_report import write_demo_report
 from jaxerm.eval.critiques import critique_scores
@@ -27,11 +28,13 @@ from jaxerm.models.sampler import Sampling
 from jaxerm.paths import shipped_model
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import GrpoRecipe, load_recipe
+from jaxerm.recipe_schema import Mix
 from jaxerm.refine import Refiner
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.train.grpo import run_grpo
+from jaxerm.train.natural import natural_pairs
 from jaxerm.train.rollouts import sample_rollouts
 from jaxerm.train.sft import run_sft
 
@@ -45,6 +48,10 @@ _HELD_OUT: dict[str, dict[str, Any]] = {
 }
 _REFINED = 64
 _PROMPTS = 16
+_ATTEMPTED = 96
+"""Drawings the policy attempts, four times each, so that the reward model learns from its mistakes too."""
+_ATTEMPTS_WEIGHT = 0.35
+"""Share of those attempts in what the reward model learns from, against 1 for all its recipe names."""
 
 
 def _held_out_drawings(lot: int = 0) -> dict[str, Any]:
@@ -90,6 +97,28 @@ def held_out_pairs(pool: RenderPool) -> dict[str, list[Pair]]:
         maker = PairMaker(source, pool, seed=_HELD_OUT_SEED, max_edits=3, clean_share=0.15)
         out[name] = [maker.make(index) for index in range(count)]
     return out
+
+
+def drawing_attempts(
+    policy: LanguageModel, source: dict[str, Any], n: int, pool: RenderPool, recipe: GrpoRecipe, seed: int
+) -> list[Pair]:
+    """Four sampled answers to each of the first `n` drawings, with the critiques that comparing programs gives."""
+    return list(
+        natural_pairs(
+            policy,
+            open_source("drawings", **source),
+            range(n),
+            compare_drawings,
+            pool,
+            Prompts(recipe.prompts),
+            n=4,
+            max_new_tokens=recipe.max_new_tokens,
+            length=recipe.max_prompt_length,
+            patches=recipe.max_patches,
+            seed=seed,
+            rows=16,
+        )
+    )
 
 
 def judge(erm: VisualERM, pairs: dict[str, list[Pair]], recipe: GrpoRecipe) -> dict[str, list[Critique | None]]:
@@ -177,13 +206,23 @@ def run_demo(
         )
 
     with RenderPool(grpo.data.workers, options=RenderOptions(**grpo.render)) as pool:
-        with demo.phase("reward_model_sft", "1. A reward model learns to criticise images"):
+        with demo.phase("policy_sft", "1. A policy learns to answer with code"):
+            policy_sft = demo.recipe("tiny_policy_sft")
+            start = run_sft(policy_sft, model=base_model, pool=pool, overwrite=True, quiet=quiet)
+
+        with demo.phase("reward_model_sft", "2. A reward model learns to criticise images"):
             pairs = held_out_pairs(pool)
+            pairs["attempts"] = drawing_attempts(start, _held_out_drawings(2), 16, pool, grpo, seed)
+            attempts = drawing_attempts(start, {"max_shapes": 3, "seed": 100 + seed}, _ATTEMPTED, pool, grpo, seed)
+            write_pairs(attempts, demo.out / "attempts")
+            demo.say(f"{len(attempts)} attempts of the policy, compared with their references, are learned from too")
             before = scores_of(judge(judge_of(base_model, retries=0), pairs, grpo), pairs)
             demo.say(
                 f"before: F1 {before['drawings']['f1']:.3f} on {len(pairs['drawings'])} held-out pairs of drawings"
             )
             sft = demo.recipe("tiny_erm_sft")
+            natural = Mix(source=str(demo.out / "attempts"), role="critique", weight=_ATTEMPTS_WEIGHT)
+            sft = sft.model_copy(update={"data": sft.data.model_copy(update={"mixture": [*sft.data.mixture, natural]})})
             erm = judge_of(run_sft(sft, model=base_model, pool=pool, overwrite=True, quiet=quiet))
             critiques = judge(erm, pairs, grpo)
             after = scores_of(critiques, pairs)
@@ -200,10 +239,6 @@ def run_demo(
             "severity_correlation_after": after["drawings"]["severity_correlation"],
             "by_source": {name: {"before": _rounded(before[name]), "after": _rounded(after[name])} for name in pairs},
         }
-
-        with demo.phase("policy_sft", "2. A policy learns to answer with code"):
-            policy_sft = demo.recipe("tiny_policy_sft")
-            start = run_sft(policy_sft, model=base_model, pool=pool, overwrite=True, quiet=quiet)
 
         last_step: dict[str, Any] = {}
         with demo.phase("grpo", "3. GRPO: the policy gets better under the reward model's reward"):

@@ -49,7 +49,7 @@ class GrpoOptimizer(Optimizer):
 class Mix(Section):
     """One part of a mixture of supervised examples."""
 
-    source: str = Field(description="name of a source, or a folder")
+    source: str = Field(description="name of a source, a folder of its files, or a folder of written pairs")
     weight: Annotated[float, Field(gt=0.0)] = Field(1.0, description="how often, against the other parts")
     role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"] = Field(
         "critique",

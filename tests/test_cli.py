@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxerm.cli import main
-from jaxerm.data.pairs import read_pairs
+from jaxerm.data.pairs import PairFolder
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
 
@@ -56,7 +56,7 @@ def test_synth_writes_pairs_that_can_be_read(jaxerm, tmp_path):
     made = ("--source", "drawings", "--n", 3, "--seed", 5, "--out", tmp_path / "d", "--size", 64)
     status, _, err = jaxerm("synth", "-t", "svg", *made)
     assert status == 0, err
-    pairs = list(read_pairs(tmp_path / "d"))
+    pairs = list(PairFolder(tmp_path / "d"))
     assert len(pairs) == 3 and pairs[0].reference.shape == (64, 64, 3)
 
 

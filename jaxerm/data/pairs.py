@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,28 +155,53 @@ def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:
     return out / LIST
 
 
-def read_pairs(folder: str | Path) -> Iterator[Pair]:
-    """Yields the pairs that `write_pairs` wrote, images included.
+class PairFolder:
+    """The pairs that `write_pairs` wrote, with random access; a pair is read, images included, when it is asked for.
+
+    Args:
+      folder: where ``pairs.jsonl`` is.
 
     Raises:
-      ValueError: no list, a broken line or a missing image; one line that names the file, and the line by its number.
+      ValueError: no list there.
     """
-    folder = Path(folder)
-    path = folder / LIST
-    if not path.is_file():
-        raise ValueError(f"there is no {LIST} in {folder}" if folder.is_dir() else f"there is no folder {folder}")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield _pair(json.loads(line), folder)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not UTF-8: {error}") from None
-            except (ValueError, OSError) as error:
-                raise ValueError(f"{path}, line {number}: {error}") from None
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self.path = self.folder / LIST
+        if not self.path.is_file():
+            where = self.folder
+            raise ValueError(f"there is no {LIST} in {where}" if where.is_dir() else f"there is no folder {where}")
+        self._places: list[tuple[int, int]] = []
+        """Of each pair: number of its line, and the byte it starts at."""
+        place = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    self._places.append((number, place))
+                place += len(line)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Pair `index`.
+
+        Raises:
+          ValueError: a broken line or a missing image; one line that names the file, and the line by its number.
+          IndexError: there are fewer.
+        """
+        number, place = self._places[index]
+        with self.path.open("rb") as file:
+            file.seek(place)
+            line = file.readline()
+        try:
+            return _pair(json.loads(line), self.folder)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self.path}, line {number}: not JSON: {error}") from None
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.path}, line {number}: not UTF-8: {error}") from None
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{self.path}, line {number}: {error}") from None
 
 
 def _pair(line: Any, folder: Path) -> Pair:

@@ -1,12 +1,13 @@
-"""From the mixture of a recipe to components of the pipeline: sources opened, pictures rendered, pairs made."""
+"""From the mixture of a recipe to components of the pipeline: sources opened, pictures rendered, pairs made or read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxerm.data.examples import Example, pair_example, picture_example
-from jaxerm.data.pairs import BrokenSample, PairMaker
+from jaxerm.data.pairs import LIST, BrokenSample, Pair, PairFolder, PairMaker
 from jaxerm.data.pipeline import Component
 from jaxerm.data.sources import open_source
 from jaxerm.prompts import Prompts
@@ -28,8 +29,8 @@ def _pictures(source: Any, role: str, pool: RenderPool, prompts: Prompts):
     return make
 
 
-def _pairs(maker: PairMaker, role: str, prompts: Prompts):
-    return lambda index: pair_example(role, maker.make(index), prompts)
+def _pairs(pair: Callable[[int], Pair], role: str, prompts: Prompts):
+    return lambda index: pair_example(role, pair(index), prompts)
 
 
 def components(
@@ -42,6 +43,9 @@ def components(
     """
     out = []
     for part in mixture:
+        if (Path(part.source) / LIST).is_file():
+            out.append(_written(part, prompts))
+            continue
         source = open_source(part.source, **part.options)
         if part.role in _PICTURE_ROLES:
             out.append(Component(_pictures(source, part.role, pool, prompts), len(source), part.weight))
@@ -49,5 +53,17 @@ def components(
         # To repair or to describe nothing teaches little; a judge must know the clean pair.
         clean = clean_share if part.role in ("critique", "compare", "compare_json") else 0.0
         maker = PairMaker(source, pool, seed=seed, max_edits=part.max_edits or max_edits, clean_share=clean)
-        out.append(Component(_pairs(maker, part.role, prompts), len(source) * _PAIRS_PER_PROGRAM, part.weight))
+        out.append(Component(_pairs(maker.make, part.role, prompts), len(source) * _PAIRS_PER_PROGRAM, part.weight))
     return out
+
+
+def _written(part: Any, prompts: Prompts) -> Component:
+    """The pairs that lie in a folder, as they are."""
+    if part.role in _PICTURE_ROLES or part.options or part.max_edits:
+        raise ValueError(
+            f"{part.source} holds written pairs: it takes no options or max_edits, and no role {part.role}"
+        )
+    folder = PairFolder(part.source)
+    if not len(folder):
+        raise ValueError(f"there is no pair in {folder.path}")
+    return Component(_pairs(folder.__getitem__, part.role, prompts), len(folder), part.weight)

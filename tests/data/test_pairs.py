@@ -10,7 +10,7 @@ import pytest
 
 from jaxerm.critique import Critique
 from jaxerm.data import pairs as pairs_module
-from jaxerm.data.pairs import BrokenSample, PairMaker, differs, read_pairs, write_pairs
+from jaxerm.data.pairs import BrokenSample, PairFolder, PairMaker, differs, write_pairs
 from jaxerm.data.program import Corruption, Edit, Program
 from jaxerm.data.sources import open_source
 
@@ -112,7 +112,7 @@ def test_written_pairs_are_read_back(some, tmp_path):
         assert (line["id"], line["idx"], line["category"]) == (pair.id, index, pair.task)
         assert not line["gt_img_path"].startswith("/") and (path.parent / line["pred_img_path"]).is_file()
         assert [set(error) for error in line["human_errors"]] == [{"type", "severity", "description"}] * len(pair.edits)
-    for read, pair in zip(read_pairs(tmp_path / "out"), pairs, strict=True):
+    for read, pair in zip(PairFolder(tmp_path / "out"), pairs, strict=True):
         assert np.array_equal(read.reference, pair.reference) and np.array_equal(read.prediction, pair.prediction)
         assert replace(read, reference=None, prediction=None) == replace(pair, reference=None, prediction=None)
 
@@ -133,12 +133,12 @@ def test_broken_lists_are_named_by_file_and_line(some, tmp_path, change, message
     first, second = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([first, change(second)]), encoding="utf-8")
     with pytest.raises(ValueError, match=f"pairs.jsonl, {message}") as error:
-        list(read_pairs(tmp_path))
+        list(PairFolder(tmp_path))
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_list_or_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="there is no pairs.jsonl in"):
-        list(read_pairs(tmp_path))
+        list(PairFolder(tmp_path))
     with pytest.raises(ValueError, match="there is no folder"):
-        list(read_pairs(tmp_path / "nowhere"))
+        list(PairFolder(tmp_path / "nowhere"))
