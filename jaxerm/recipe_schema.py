@@ -165,10 +165,30 @@ class GrpoRecipe(Common):
     rollout_prompts: Count | None = Field(None, description="prompts answered at once; null: all of a step")
     kl_coef: Rate = 0.01
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    kl_in: Literal["loss", "reward"] = Field(
+        "loss", description="reward: its sum over an answer is taken off the reward"
+    )
+    ratio: Literal["token", "sequence"] = Field("token", description="sequence: GSPO, with far smaller clips")
+    surrogate: Literal["clip", "cispo"] = Field(
+        "clip", description="clip: PPO's; cispo: the clipped weight is a constant"
+    )
     clip_low: Rate = Field(0.2, description="ratio clipped below at 1 - clip_low")
     clip_high: Rate = Field(0.2, description="ratio clipped above at 1 + clip_high")
+    dual_clip: Annotated[float, Field(gt=1.0)] | None = Field(
+        None, description="largest multiple of a negative advantage a token can cost (3 is usual); null: no bound"
+    )
     advantage: Literal["grpo", "dr_grpo", "rloo"] = "grpo"
     loss_aggregation: Literal["token_mean", "sequence_mean", "sequence_sum"] = "token_mean"
+    max_refills: Annotated[int, Field(ge=0)] = Field(
+        0, description="dynamic sampling: rounds of further prompts to replace groups whose rewards are all equal"
+    )
+    overlong: Literal["keep", "mask"] = Field(
+        "keep", description="mask: answers that were cut short are not learned from"
+    )
+    overlong_buffer: Annotated[int, Field(ge=0)] = Field(
+        0, description="tokens before max_new_tokens over which a penalty grows to overlong_penalty; 0: none"
+    )
+    overlong_penalty: Rate = 1.0
     mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
     micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
     tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(
@@ -181,6 +201,10 @@ class GrpoRecipe(Common):
         if self.prompts_per_step % self.mini_batch:
             raise ValueError(
                 f"prompts_per_step {self.prompts_per_step} is not a multiple of mini_batch {self.mini_batch}"
+            )
+        if self.overlong_buffer > self.max_new_tokens:
+            raise ValueError(
+                f"overlong_buffer {self.overlong_buffer} is more than max_new_tokens {self.max_new_tokens}"
             )
         rows = self.mini_batch * self.rollouts
         if self.micro_batch and rows % self.micro_batch:

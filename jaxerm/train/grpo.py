@@ -4,110 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
-from jaxerm.data.sources import open_source
 from jaxerm.models.language import LanguageModel, load
 from jaxerm.models.sampler import Sampling, forbidden_tokens
 from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
-from jaxerm.prompts import Prompts
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.render import RenderOptions, RenderPool
-from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
+from jaxerm.rewards.attempts import Attempt
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
+from jaxerm.train.collect import Collector
 from jaxerm.train.dump import dump_rollouts
-from jaxerm.train.losses import masked_mean, next_token_log_probs
-from jaxerm.train.policy_gradient import (
-    KL_ESTIMATORS,
-    aggregate,
-    clipped_objective,
-    group_advantages,
-    importance_weights,
-)
-from jaxerm.train.rollouts import RolloutBatch, rollout_batch, sample_rollouts, take_rows
+from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
+from jaxerm.train.policy_gradient import group_advantages
+from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
-
-
-@partial(jax.jit, static_argnames=("graphdef", "temperature"))
-def log_probs_of(params: Any, inputs: Any, banned: jax.Array, *, graphdef: nnx.GraphDef, temperature: float):
-    """Log-probs of every token under frozen weights, float32[R, S]."""
-    return next_token_log_probs(nnx.merge(graphdef, params), inputs, temperature=temperature, banned=banned)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What the loss is made of; hashable, so that a step compiles once for it. Fields as in `GrpoRecipe`."""
-
-    temperature: float
-    clip_low: float
-    clip_high: float
-    kl_coef: float
-    kl_estimator: str
-    loss_aggregation: str
-    max_new_tokens: int
-    tis_cap: float | None
-
-    @classmethod
-    def of(cls, recipe: GrpoRecipe) -> Objective:
-        return cls(**{field.name: getattr(recipe, field.name) for field in fields(cls)})
-
-
-@partial(jax.jit, static_argnames=("graphdef", "objective"))
-def micro_gradients(
-    params: Any,
-    batch: RolloutBatch,
-    old_log_probs: jax.Array,
-    reference_log_probs: jax.Array,
-    banned: jax.Array,
-    *,
-    graphdef: nnx.GraphDef,
-    objective: Objective,
-):
-    """Gradients and metrics of the GRPO loss on one micro-batch.
-
-    loss = - E[w * min(ratio * A, clip(ratio) * A)] + kl_coef * E[KL(policy || reference)], w the truncated importance
-    weight between trainer and sampler.
-    """
-    mask = batch.mask
-
-    def loss_of(params):
-        log_probs = next_token_log_probs(
-            nnx.merge(graphdef, params), batch.inputs, temperature=objective.temperature, banned=banned
-        )
-        surrogate, clipped = clipped_objective(
-            log_probs, old_log_probs, batch.advantages, objective.clip_low, objective.clip_high
-        )
-        weights = importance_weights(old_log_probs, batch.sampler_log_probs, objective.tis_cap)
-        # Outside the answers the difference means nothing and may be large: expm1 must not see it.
-        delta = jnp.where(mask > 0, reference_log_probs - log_probs, 0.0)
-        kl = KL_ESTIMATORS[objective.kl_estimator](delta)
-        longest = objective.max_new_tokens
-        policy_loss = -aggregate(weights * surrogate, mask, objective.loss_aggregation, longest)
-        kl_loss = aggregate(kl, mask, objective.loss_aggregation, longest)
-        metrics = {
-            "policy_loss": policy_loss,
-            "kl": masked_mean(kl, mask),
-            "clip_fraction": masked_mean(clipped, mask),
-            "sampler_gap": masked_mean(jnp.abs(old_log_probs - batch.sampler_log_probs), mask),
-            "importance_weight": masked_mean(weights, mask),
-            "entropy_estimate": -masked_mean(log_probs, mask),
-        }
-        return policy_loss + objective.kl_coef * kl_loss, metrics
-
-    (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
-    return gradients, {"loss": loss, **metrics}
 
 
 @partial(jax.jit, static_argnames=("optimizer",), donate_argnums=0)
@@ -169,44 +90,35 @@ class _Trainer:
     """The loop and what stays the same in it."""
 
     def __init__(self, recipe, policy, reference_params, erm, pool, run, quiet, on_step):
-        self.recipe, self.policy, self.erm, self.pool, self.run = recipe, policy, erm, pool, run
-        self.quiet, self.on_step = quiet, on_step
+        self.recipe, self.policy, self.run, self.quiet, self.on_step = recipe, policy, run, quiet, on_step
         self.mesh = make_mesh(recipe.mesh)
         self.reference_params = shard_state(reference_params, self.mesh)
         self.optimizer = make_optimizer(recipe.optimizer)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
-        self.prompts = Prompts(recipe.prompts)
-        self.sampling = Sampling(recipe.temperature, recipe.top_p, recipe.top_k)
-        self.scoring = Scoring(recipe.reward.normaliser, recipe.reward.fixed, recipe.reward.render_weight)
+        self.collector = Collector(recipe, policy, erm, pool)
         self.banned = jnp.asarray(forbidden_tokens(policy.config, len(policy.processor.tokenizer)))
         self.objective = Objective.of(recipe)
         self.length = recipe.max_prompt_length + recipe.max_new_tokens
-        parts = []
-        for number, part in enumerate(recipe.data.mixture):
-            source = open_source(part.source, **part.options)
-            data = grain.MapDataset.range(len(source)).seed(recipe.seed + number).shuffle().repeat()
-            parts.append(data.map(lambda index, source=source: source[int(index)]))
-        # Random access by step: what a resumed run sees next needs no iterator state.
-        self.programs = grain.MapDataset.mix(parts, [part.weight for part in recipe.data.mixture])
 
     def train(self) -> LanguageModel:
         recipe, policy = self.recipe, self.policy
         params = jax.tree.map(lambda x: x.copy(), policy.params)
         state = shard_state(TrainState.create(params, self.optimizer), self.mesh)
         checkpoints = Checkpoints(self.run.checkpoints, recipe.keep_checkpoints)
-        start = 0
+        start, cursor = 0, 0
         if (restored := checkpoints.restore(state)) is not None:
-            start, state, _ = restored
+            start, state, extra = restored
+            cursor = extra["cursor"]
         self.run.resume_at(start)
         with Ticker(f"grpo {Path(recipe.out).name}", recipe.steps, start, quiet=self.quiet) as ticker:
             for step in range(start + 1, recipe.steps + 1):
                 began = time.monotonic()
-                state, metrics = self.step(step, state)
+                state, cursor, metrics = self.step(step, state, cursor)
                 if step % recipe.log_every == 0 or step == recipe.steps:
                     self.run.log(step, **metrics, seconds=time.monotonic() - began)
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if step % recipe.checkpoint_every == 0 or step == recipe.steps:
-                    checkpoints.save(step, state, {})
+                    checkpoints.save(step, state, {"cursor": cursor})
         checkpoints.close()
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
         trained = LanguageModel(policy.graphdef, state.params, policy.processor, settings)
@@ -214,64 +126,14 @@ class _Trainer:
             trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
 
-    def references(self, step: int) -> list[tuple[str, np.ndarray]]:
-        """Task and image of each prompt of a step; what does not render is passed over for the next program."""
-        recipe, out = self.recipe, []
-        first = (step - 1) * recipe.prompts_per_step
-        programs = [self.programs[first + i] for i in range(recipe.prompts_per_step)]
-        spare = first + recipe.steps * recipe.prompts_per_step
-        for program, result in zip(programs, self.pool.map((p.task, p.code) for p in programs), strict=True):
-            for retry in range(20):
-                if result.ok:
-                    break
-                program = self.programs[spare + retry]
-                result = self.pool.render(program.task, program.code)
-            if not result.ok:
-                raise ValueError(f"20 references in a row do not render; the last is {program.name}: {result.error}")
-            out.append((program.task, result.image))
-        return out
-
-    def step(self, step: int, state: TrainState) -> tuple[TrainState, dict[str, float]]:
+    def step(self, step: int, state: TrainState, cursor: int) -> tuple[TrainState, int, dict[str, float]]:
         """Samples, scores, updates."""
         recipe = self.recipe
-        pictures = self.references(step)
-        clock = [time.monotonic()]
-
-        def lap() -> float:
-            clock.append(time.monotonic())
-            return clock[-1] - clock[-2]
-
-        rollouts = sample_rollouts(
-            self.policy,
-            state.params,
-            pictures,
-            self.prompts,
-            self.sampling,
-            n=recipe.rollouts,
-            max_new_tokens=recipe.max_new_tokens,
-            length=recipe.max_prompt_length,
-            patches=recipe.max_patches,
-            seed=recipe.seed * 1_000_003 + step,
-            rows=recipe.rollout_prompts,
-        )
-        seconds = {"rollout_s": lap()}
-        answers = [(*pictures[row // recipe.rollouts], text) for row, text in enumerate(rollouts.texts)]
-        attempts = score_attempts(
-            answers,
-            self.pool,
-            self.erm,
-            self.scoring,
-            seed=recipe.seed * 1_000_003 + step,
-            length=recipe.reward.max_prompt_length,
-            patches=recipe.reward.max_patches,
-        )
-        seconds["reward_s"] = lap()
-        rewards = [attempt.reward.value for attempt in attempts]
-        advantages = group_advantages(rewards, recipe.rollouts, recipe.advantage)
-        counts = np.array([reward is not None for reward in rewards])
-        batch = rollout_batch(rollouts, advantages, counts, self.policy, length=self.length, patches=recipe.max_patches)
-        state, metrics = self.update(state, batch, self.rate(step - 1))
-        seconds["update_s"] = lap()
+        collected = self.collector.collect(step, state.params, cursor)
+        rollouts, attempts, rewards = collected.rollouts, collected.attempts, collected.rewards
+        began = time.monotonic()
+        state, advantages, metrics = self.update(state, rollouts, rewards, self.rate(step - 1))
+        seconds = time.monotonic() - began
         if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
             dump_rollouts(self.run.path / "rollouts" / f"{step:06d}", attempts, advantages, recipe.rollouts)
         if self.on_step is not None:
@@ -283,34 +145,53 @@ class _Trainer:
             "reward_std": float(np.nanmean(np.nanstd(groups, axis=1))) if known else float("nan"),
             "render_rate": float(np.mean([attempt.image is not None for attempt in attempts])),
             "severity": float(np.mean([a.critique.severity for a in attempts if a.critique is not None] or [np.nan])),
-            "unscored": int((~counts).sum()),
+            "unscored": sum(reward is None for reward in rewards),
             "answer_tokens": float(np.mean(rollouts.generated.lengths)),
             "finished": float(np.mean(rollouts.generated.finished)),
-            **seconds,
+            **collected.metrics,
+            "update_s": seconds,
         }
-        return state, metrics
+        return state, collected.cursor, metrics
 
-    def update(self, state: TrainState, batch: RolloutBatch, rate: float) -> tuple[TrainState, dict[str, float]]:
-        """All optimiser steps on one batch of rollouts: mini-batch after mini-batch, each in micro-batches."""
+    def update(
+        self, state: TrainState, rollouts: Rollouts, rewards: list[float | None], rate: float
+    ) -> tuple[TrainState, np.ndarray, dict[str, float]]:
+        """All optimiser steps on one lot of rollouts: mini-batch after mini-batch, each in micro-batches."""
         recipe = self.recipe
-        rows = len(batch.advantages)
+        counts = np.array([reward is not None for reward in rewards])
+        if recipe.overlong == "mask":
+            counts &= np.asarray(rollouts.generated.finished)
+        blank = np.zeros(len(rewards), np.float32)
+        batch = rollout_batch(rollouts, blank, counts, self.policy, length=self.length, patches=recipe.max_patches)
+        rows = len(rewards)
         mini = recipe.mini_batch * recipe.rollouts
         micro = recipe.micro_batch or mini
         frozen = partial(
             log_probs_of, banned=self.banned, graphdef=self.policy.graphdef, temperature=recipe.temperature
         )
-        micros = [shard_batch(take_rows(batch, at, at + micro), self.mesh) for at in range(0, rows, micro)]
-        # Before the first update, so that every mini-batch is held against the policy that drew it.
-        old = [frozen(state.params, part.inputs) for part in micros]
-        reference = [frozen(self.reference_params, part.inputs) for part in micros]
+        inputs = [shard_batch(take_rows(batch.inputs, at, at + micro), self.mesh) for at in range(0, rows, micro)]
+        reference = [frozen(self.reference_params, part) for part in inputs]
+        # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
+        # update, and no other use for them, they are the step's own.
+        needed = rows > mini or recipe.kl_in == "reward"
+        old = [frozen(state.params, part) if needed else None for part in inputs]
+        if recipe.kl_in == "reward":
+            values = zip(old, reference, range(0, rows, micro), strict=True)
+            kl = [kl_of_answers(o, r, batch.mask[at : at + micro], recipe.kl_estimator) for o, r, at in values]
+            rewards = [
+                None if reward is None else reward - recipe.kl_coef * float(k)
+                for reward, k in zip(rewards, np.concatenate(kl), strict=True)
+            ]
+        advantages = group_advantages(rewards, recipe.rollouts, recipe.advantage)
+        batch = replace(batch, advantages=advantages)
         totals: list[dict[str, Any]] = []
         per_mini = mini // micro
-        for first in range(0, len(micros), per_mini):
+        for first in range(0, len(inputs), per_mini):
             gradients = None
             for i in range(first, first + per_mini):
                 part, metrics = micro_gradients(
                     state.params,
-                    micros[i],
+                    shard_batch(take_rows(batch, i * micro, (i + 1) * micro), self.mesh),
                     old[i],
                     reference[i],
                     self.banned,
@@ -323,4 +204,5 @@ class _Trainer:
             state, norm = apply_gradients(state, gradients, jnp.float32(rate), optimizer=self.optimizer)
             totals[-1] = {**totals[-1], "grad_norm": norm}
         names = totals[-1].keys()
-        return state, {name: float(np.mean([float(t[name]) for t in totals if name in t])) for name in names}
+        means = {name: float(np.mean([float(t[name]) for t in totals if name in t])) for name in names}
+        return state, advantages, means

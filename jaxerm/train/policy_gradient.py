@@ -49,20 +49,81 @@ KL_ESTIMATORS: dict[str, Callable[[jax.Array], jax.Array]] = {
 """KL(policy || reference) a token, of delta = log p_reference - log p_policy (Schulman 2020); k3: verl's low_var_kl."""
 
 
-def clipped_objective(
-    log_probs: jax.Array, old_log_probs: jax.Array, advantages: jax.Array, clip_low: float, clip_high: float
-) -> tuple[jax.Array, jax.Array]:
-    """PPO's clipped surrogate, to be maximised, and where the clip is active (arXiv 1707.06347, eq. 7).
+def likelihood_ratio(log_probs: jax.Array, old_log_probs: jax.Array, mask: jax.Array, kind: str) -> jax.Array:
+    """How much likelier the policy now makes what was drawn, float32[R, S].
+
+    token: pi(y_t) / pi_old(y_t), PPO and GRPO. sequence: GSPO (arXiv 2507.18071, eq. 5), the geometric mean of the
+    tokens' ratios, the same at every token of an answer; with ``sequence_mean`` its objective is theirs.
 
     Args:
       log_probs, old_log_probs: float32[R, S], of the policy now and when the answers were drawn.
+      mask: float32[R, S], 1 at the tokens of the answers.
+    """
+    # Outside the answers the difference means nothing and may be large: exp must not see it.
+    delta = jnp.where(mask > 0, log_probs - old_log_probs, 0.0)
+    if kind == "token":
+        return jnp.exp(delta)
+    if kind == "sequence":
+        mean = jnp.sum(delta, axis=1, keepdims=True) / jnp.maximum(jnp.sum(mask, axis=1, keepdims=True), 1)
+        return jnp.broadcast_to(jnp.exp(mean), delta.shape)
+    raise ValueError(f"unknown ratio {kind!r}; there are token and sequence")
+
+
+def clipped_surrogate(
+    ratio: jax.Array, advantages: jax.Array, clip_low: float, clip_high: float, dual_clip: float | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """PPO's surrogate, to be maximised, and where a clip is active (arXiv 1707.06347, eq. 7; two bounds: 2503.14476).
+
+    min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A); with `dual_clip` c > 1 and A < 0 never below c * A
+    (arXiv 1912.09729, eq. 5), so that one answer which has become very likely cannot take over the step.
+
+    Args:
+      ratio: float32[R, S].
       advantages: float32[R].
     """
-    ratio = jnp.exp(log_probs - old_log_probs)
     advantages = advantages[:, None]
     free = ratio * advantages
     clipped = jnp.clip(ratio, 1 - clip_low, 1 + clip_high) * advantages
-    return jnp.minimum(free, clipped), clipped < free
+    surrogate, active = jnp.minimum(free, clipped), clipped < free
+    if dual_clip is not None:
+        floor = dual_clip * advantages
+        bounded = (advantages < 0) & (floor > surrogate)
+        surrogate, active = jnp.where(bounded, floor, surrogate), active | bounded
+    return surrogate, active
+
+
+def cispo_surrogate(
+    ratio: jax.Array, log_probs: jax.Array, advantages: jax.Array, clip_low: float, clip_high: float
+) -> tuple[jax.Array, jax.Array]:
+    """CISPO (arXiv 2506.13585, eq. 4): stop_gradient(clip(ratio)) * A * log pi; every token keeps a gradient.
+
+    Args:
+      ratio, log_probs: float32[R, S].
+      advantages: float32[R].
+
+    Returns:
+      The surrogate, to be maximised, and where the clip is active.
+    """
+    weight = jnp.clip(ratio, 1 - clip_low, 1 + clip_high)
+    return jax.lax.stop_gradient(weight) * advantages[:, None] * log_probs, weight != ratio
+
+
+def overlong_penalty(lengths: np.ndarray, longest: int, buffer: int) -> np.ndarray:
+    """DAPO's soft punishment of answers that come near the limit (arXiv 2503.14476, eq. 13).
+
+    0 up to longest - buffer, then falling linearly to -1 at `longest`.
+
+    Args:
+      lengths: int[R], tokens of each answer.
+      longest: most tokens an answer may have.
+      buffer: tokens before the limit in which the penalty grows; 0 for none.
+
+    Returns:
+      float32[R].
+    """
+    if buffer == 0:
+        return np.zeros(len(lengths), np.float32)
+    return np.clip((longest - buffer - np.asarray(lengths)) / buffer, -1.0, 0.0).astype(np.float32)
 
 
 def aggregate(values: jax.Array, mask: jax.Array, kind: str, longest: int) -> jax.Array:
@@ -81,8 +142,10 @@ def aggregate(values: jax.Array, mask: jax.Array, kind: str, longest: int) -> ja
     raise ValueError(f"unknown loss aggregation {kind!r}; there are token_mean, sequence_mean and sequence_sum")
 
 
-def importance_weights(old_log_probs: jax.Array, sampler_log_probs: jax.Array, cap: float | None) -> jax.Array:
+def importance_weights(
+    old_log_probs: jax.Array, sampler_log_probs: jax.Array, mask: jax.Array, cap: float | None
+) -> jax.Array:
     """Truncated importance sampling a token: min(p_trainer / p_sampler, cap); 1 everywhere if `cap` is None."""
     if cap is None:
         return jnp.ones_like(old_log_probs)
-    return jnp.minimum(jnp.exp(old_log_probs - sampler_log_probs), cap)
+    return jnp.minimum(jnp.exp(jnp.where(mask > 0, old_log_probs - sampler_log_probs, 0.0)), cap)

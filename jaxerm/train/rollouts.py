@@ -90,6 +90,20 @@ def sample_rollouts(
     return Rollouts(samples, generated, policy.text(generated), n)
 
 
+def take_groups(rollouts: Rollouts, groups: Sequence[int]) -> Rollouts:
+    """The answers to some of the prompts."""
+    rows = [group * rollouts.n + i for group in groups for i in range(rollouts.n)]
+    generated = jax.tree.map(lambda x: np.asarray(x)[rows], rollouts.generated)
+    return Rollouts([rollouts.prompts[g] for g in groups], generated, [rollouts.texts[row] for row in rows], rollouts.n)
+
+
+def join_rollouts(parts: Sequence[Rollouts]) -> Rollouts:
+    """Several lots of answers, one behind the other."""
+    generated = jax.tree.map(lambda *x: np.concatenate([np.asarray(one) for one in x]), *(p.generated for p in parts))
+    prompts = [prompt for part in parts for prompt in part.prompts]
+    return Rollouts(prompts, generated, [text for part in parts for text in part.texts], parts[0].n)
+
+
 def rollout_batch(
     rollouts: Rollouts, advantages: np.ndarray, counts: np.ndarray, policy: LanguageModel, *, length: int, patches: int
 ) -> RolloutBatch:

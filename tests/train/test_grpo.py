@@ -14,11 +14,25 @@ from jaxerm.models.sampler import Sampling, forbidden_tokens
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import load_recipe
 from jaxerm.rewards.attempts import Scoring, score_attempts
-from jaxerm.train.grpo import Objective, log_probs_of, micro_gradients, run_grpo
+from jaxerm.train.grpo import run_grpo
+from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.rollouts import rollout_batch, sample_rollouts
 
 LENGTH, NEW = 64, 16
-OBJECTIVE = Objective(1.0, 0.2, 0.2, 0.5, "k3", "token_mean", NEW, 2.0)
+OBJECTIVE = Objective(
+    temperature=1.0,
+    ratio="token",
+    surrogate="clip",
+    clip_low=0.2,
+    clip_high=0.2,
+    dual_clip=None,
+    kl_coef=0.5,
+    kl_estimator="k3",
+    kl_in="loss",
+    loss_aggregation="token_mean",
+    max_new_tokens=NEW,
+    tis_cap=2.0,
+)
 RED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
 
 
@@ -110,6 +124,29 @@ def test_the_kl_term_pulls_to_the_reference(micro, rollouts, banned):
     assert metrics["loss"] == pytest.approx(0.5 * metrics["kl"], rel=1e-3)
     without, _, _ = gradients(micro, batch, banned, reference=other, objective=replace(OBJECTIVE, kl_coef=0.0))
     assert size > 100 * without
+
+
+def test_the_kl_is_in_the_loss_or_in_the_reward_and_not_in_both(micro, rollouts, banned):
+    batch = batch_of(micro, rollouts, [0] * 4)
+    other = jax.tree.map(lambda x: x * 1.3, micro.params)
+    in_reward = replace(OBJECTIVE, kl_in="reward")
+    size, metrics, (old, fixed) = gradients(micro, batch, banned, reference=other, objective=in_reward)
+    assert size < 1e-3 and metrics["loss"] == pytest.approx(0, abs=1e-6) and metrics["kl"] > 0.01
+    taken = kl_of_answers(old, fixed, batch.mask, "k1")
+    delta = np.asarray(old - fixed, np.float64) * batch.mask
+    np.testing.assert_allclose(taken, delta.sum(axis=1), rtol=1e-4)
+
+
+def test_before_the_first_update_the_old_log_probs_are_the_policys_own(micro, rollouts, banned):
+    batch = batch_of(micro, rollouts, [1, -1, 0.5, 2])
+    other = jax.tree.map(lambda x: x * 1.3, micro.params)
+    frozen = {"graphdef": micro.graphdef, "temperature": 1.0}
+    old, fixed = (log_probs_of(params, batch.inputs, banned, **frozen) for params in (micro.params, other))
+    step = {"graphdef": micro.graphdef, "objective": OBJECTIVE}
+    told, _ = micro_gradients(micro.params, batch, old, fixed, banned, **step)
+    own, _ = micro_gradients(micro.params, batch, None, fixed, banned, **step)
+    for one, two in zip(jax.tree.leaves(told), jax.tree.leaves(own), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
 
 
 def test_what_beat_its_group_becomes_likelier(micro, rollouts, banned):

@@ -1,0 +1,148 @@
+"""What a GRPO step learns from: prompts that render, answers to them, rewards; flat groups replaced if so wished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grain
+import numpy as np
+
+from jaxerm.data.sources import open_source
+from jaxerm.models.language import LanguageModel
+from jaxerm.models.sampler import Sampling
+from jaxerm.prompts import Prompts
+from jaxerm.recipe import GrpoRecipe
+from jaxerm.render import RenderPool
+from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
+from jaxerm.rewards.visual_erm import VisualERM
+from jaxerm.train.policy_gradient import overlong_penalty
+from jaxerm.train.rollouts import Rollouts, join_rollouts, sample_rollouts, take_groups
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a step learns from.
+
+    Attributes:
+      rollouts: B groups of n answers.
+      attempts: the same answers, rendered and judged.
+      rewards: of each, the penalty of its length taken off; None where it has no score.
+      cursor: of the next program.
+      metrics: seconds of each part, and how many groups were flat.
+    """
+
+    rollouts: Rollouts
+    attempts: list[Attempt]
+    rewards: list[float | None]
+    cursor: int
+    metrics: dict[str, float]
+
+
+class Collector:
+    """Asks a policy and has its answers judged.
+
+    Where it stands is one number, the cursor in the endless row of programs: that is all a checkpoint needs.
+    """
+
+    def __init__(self, recipe: GrpoRecipe, policy: LanguageModel, erm: VisualERM, pool: RenderPool):
+        self.recipe, self.policy, self.erm, self.pool = recipe, policy, erm, pool
+        self.prompts = Prompts(recipe.prompts)
+        self.sampling = Sampling(recipe.temperature, recipe.top_p, recipe.top_k)
+        self.scoring = Scoring(recipe.reward.normaliser, recipe.reward.fixed, recipe.reward.render_weight)
+        parts = []
+        for number, part in enumerate(recipe.data.mixture):
+            source = open_source(part.source, **part.options)
+            data = grain.MapDataset.range(len(source)).seed(recipe.seed + number).shuffle().repeat()
+            parts.append(data.map(lambda index, source=source: source[int(index)]))
+        self.programs = grain.MapDataset.mix(parts, [part.weight for part in recipe.data.mixture])
+
+    def references(self, cursor: int) -> tuple[list[tuple[str, np.ndarray]], int]:
+        """Task and image of each prompt of a round, and where the next round begins.
+
+        What does not render is passed over for the next program.
+        """
+        wanted, out = self.recipe.prompts_per_step, []
+        first = cursor
+        while len(out) < wanted:
+            programs = [self.programs[cursor + i] for i in range(wanted - len(out))]
+            cursor += len(programs)
+            results = list(self.pool.map((p.task, p.code) for p in programs))
+            out += [(p.task, result.image) for p, result in zip(programs, results, strict=True) if result.ok]
+            if not out and cursor - first >= 20 * wanted:
+                last = programs[-1].name
+                raise ValueError(
+                    f"{cursor - first} references in a row do not render; the last is {last}: {results[-1].error}"
+                )
+        return out, cursor
+
+    def ask(self, params: Any, cursor: int, seed: int) -> Collected:
+        """One round: prompts, answers, and what they are worth."""
+        recipe = self.recipe
+        pictures, cursor = self.references(cursor)
+        began = time.monotonic()
+        rollouts = sample_rollouts(
+            self.policy,
+            params,
+            pictures,
+            self.prompts,
+            self.sampling,
+            n=recipe.rollouts,
+            max_new_tokens=recipe.max_new_tokens,
+            length=recipe.max_prompt_length,
+            patches=recipe.max_patches,
+            seed=seed,
+            rows=recipe.rollout_prompts,
+        )
+        generated = time.monotonic()
+        attempts = score_attempts(
+            [(*pictures[row // recipe.rollouts], text) for row, text in enumerate(rollouts.texts)],
+            self.pool,
+            self.erm,
+            self.scoring,
+            seed=seed,
+            length=recipe.reward.max_prompt_length,
+            patches=recipe.reward.max_patches,
+        )
+        lengths = np.asarray(rollouts.generated.lengths)
+        penalty = overlong_penalty(lengths, recipe.max_new_tokens, recipe.overlong_buffer) * recipe.overlong_penalty
+        values = [attempt.reward.value for attempt in attempts]
+        rewards = [None if value is None else value + float(p) for value, p in zip(values, penalty, strict=True)]
+        seconds = {"rollout_s": generated - began, "reward_s": time.monotonic() - generated}
+        return Collected(rollouts, attempts, rewards, cursor, seconds)
+
+    def collect(self, step: int, params: Any, cursor: int) -> Collected:
+        """The answers of one step.
+
+        Groups whose rewards are all equal teach nothing. With `max_refills` other prompts take their place, until the
+        step is full or the rounds are over (dynamic sampling, arXiv 2503.14476, sec. 3.2).
+        """
+        recipe = self.recipe
+        n, wanted = recipe.rollouts, recipe.prompts_per_step
+        rounds: list[Collected] = []
+        spread: list[bool] = []
+        for round_ in range(recipe.max_refills + 1):
+            seed = (recipe.seed * 1_000_003 + step) * (recipe.max_refills + 1) + round_
+            rounds.append(self.ask(params, rounds[-1].cursor if rounds else cursor, seed))
+            spread += [_differ(rounds[-1].rewards[at : at + n]) for at in range(0, n * wanted, n)]
+            if sum(spread) >= wanted:
+                break
+        # Groups that differ first, in the order they were drawn; flat ones fill what is left.
+        order = sorted(range(len(spread)), key=lambda group: not spread[group])[:wanted]
+        rows = [group * n + i for group in order for i in range(n)]
+        attempts = [attempt for one in rounds for attempt in one.attempts]
+        rewards = [reward for one in rounds for reward in one.rewards]
+        metrics = {name: sum(one.metrics[name] for one in rounds) for name in rounds[0].metrics}
+        return Collected(
+            take_groups(join_rollouts([one.rollouts for one in rounds]), order),
+            [attempts[row] for row in rows],
+            [rewards[row] for row in rows],
+            rounds[-1].cursor,
+            {**metrics, "rounds": len(rounds), "flat_groups": spread.count(False) / len(spread)},
+        )
+
+
+def _differ(rewards: Sequence[float | None]) -> bool:
+    return len({reward for reward in rewards if reward is not None}) > 1
