@@ -55,8 +55,8 @@ _ATTEMPTS_WEIGHT = 0.35
 
 
 def _held_out_drawings(lot: int = 0) -> dict[str, Any]:
-    """Options of drawings that no recipe draws: of one shape there are so few that training has seen most of them."""
-    return {"max_shapes": 3, "min_shapes": 2, "seed": _HELD_OUT_SEED + lot}
+    """Options of drawings that no recipe draws; the base has seen none of four shapes."""
+    return {"max_shapes": 4, "min_shapes": 3, "seed": _HELD_OUT_SEED + lot}
 
 
 @dataclass
@@ -213,7 +213,7 @@ def run_demo(
         with demo.phase("reward_model_sft", "2. A reward model learns to criticise images"):
             pairs = held_out_pairs(pool)
             pairs["attempts"] = drawing_attempts(start, _held_out_drawings(2), 16, pool, grpo, seed)
-            attempts = drawing_attempts(start, {"max_shapes": 3, "seed": 100 + seed}, _ATTEMPTED, pool, grpo, seed)
+            attempts = drawing_attempts(start, {"max_shapes": 4, "min_shapes": 3, "seed": 100 + seed}, _ATTEMPTED, pool, grpo, seed)
             write_pairs(attempts, demo.out / "attempts")
             demo.say(f"{len(attempts)} attempts of the policy, compared with their references, are learned from too")
             before = scores_of(judge(judge_of(base_model, retries=0), pairs, grpo), pairs)

@@ -54,7 +54,7 @@ class Mix(Section):
     role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"] = Field(
         "critique",
         description="what is learned. From an image: describe it, code it. From a pair: compare, critique. "
-        "From a reference, a draft and its critique: revise. From code and an instruction: edit",
+        "From a reference, a draft and its critique: revise. The same with the critique in plain words: edit",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="handed to the source")
     max_edits: Count | None = Field(None, description="corruptions of one pair of this part; null: those of `data`")

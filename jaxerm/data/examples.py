@@ -49,10 +49,10 @@ def picture_example(role: Role, program: Program, image: Any, prompts: Prompts) 
 
 
 def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
-    """``critique`` and comparing look at both images, ``revise`` at the reference and broken code, ``edit`` at code.
+    """``critique`` and comparing look at both images, ``revise`` and ``edit`` at the reference and broken code.
 
-    The corruption's ledger is the answer of these and the instruction of the others: the code it started from
-    is what a reviser should come back to.
+    The corruption's ledger is the answer of the first and the instruction of the others, for ``revise`` as a critique,
+    for ``edit`` in words: the code it started from is what they should come back to.
     """
     task = pair.task
     if role == "critique":
@@ -64,4 +64,5 @@ def pair_example(role: Role, pair: Pair, prompts: Prompts) -> Example:
     repaired = fenced(pair.reference_code, task)
     if role == "revise":
         return Example(prompts.revise(task, pair.reference, pair.prediction_code, pair.critique), repaired)
-    return Example(prompts.edit(task, pair.prediction_code, difference_lines(pair.critique)), repaired)
+    changes = difference_lines(pair.critique)
+    return Example(prompts.edit(task, pair.reference, pair.prediction_code, changes), repaired)

@@ -89,6 +89,6 @@ class Prompts:
         """For a base model learning to see: what differs, as JSON: kinds, places and words."""
         return self._messages("compare_json", task, [reference, attempt])
 
-    def edit(self, task: Task, draft: str, changes: str) -> list[dict[str, Any]]:
-        """For a base model learning to write: code and what to change in it; no image."""
-        return self._messages("edit", task, [], draft=fenced(draft, task), changes=changes)
+    def edit(self, task: Task, image: Any, draft: str, changes: str) -> list[dict[str, Any]]:
+        """For a base model learning to write: a picture, code that should draw it, and what is wrong, in words."""
+        return self._messages("edit", task, [image], draft=fenced(draft, task), changes=changes)
