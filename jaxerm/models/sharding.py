@@ -23,6 +23,9 @@ _RULES: list[tuple[str, tuple[str | None, ...]]] = [
     (r"(q_proj|k_proj|v_proj|gate_proj|up_proj|qkv|fc1)\.kernel$", ("fsdp", "tensor")),
     (r"(o_proj|down_proj|proj|fc2)\.kernel$", ("tensor", "fsdp")),
     (r"patch_embed\.kernel$", (None, "fsdp")),
+    # Experts are cut inside, each in the same way: all devices work on every expert, however the tokens are spread.
+    (r"experts\.gate_up_kernel$", ("fsdp", "tensor")),
+    (r"experts\.down_kernel$", ("tensor", "fsdp")),
 ]
 
 

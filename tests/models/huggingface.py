@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from jaxerm.models.qwen3_vl.inputs import Sample
 
 torch.set_num_threads(1)
 
 
-def open_model(directory: Path) -> Qwen3VLForConditionalGeneration:
+def open_model(directory: Path) -> PreTrainedModel:
     """The directory's model in float32; an error if a tensor is missing, left over or of another shape."""
-    model, info = Qwen3VLForConditionalGeneration.from_pretrained(
-        directory, dtype=torch.float32, output_loading_info=True
-    )
+    model, info = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32, output_loading_info=True)
     wrong = {key: value for key, value in info.items() if value}
     if wrong:
         raise ValueError(f"{directory} does not load cleanly: {wrong}")

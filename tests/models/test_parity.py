@@ -26,10 +26,8 @@ def close(ours, theirs):
 
 
 def test_the_stored_result_belongs_to_these_weights(golden):
-    for kind in ("tied", "untied"):
-        assert golden[f"{kind}/weights"] == reference.checksum(
-            reference.tensors(reference.hf_config(tied=kind == "tied"))
-        )
+    for kind, settings in reference.KINDS.items():
+        assert golden[f"{kind}/weights"] == reference.checksum(reference.tensors(reference.hf_config(**settings)))
 
 
 @pytest.mark.parametrize("pad_left", [False, True], ids=["padded_right", "padded_left"])

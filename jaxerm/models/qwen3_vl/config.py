@@ -42,7 +42,14 @@ class VisionConfig:
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The decoder. `mrope_section`: rotary frequencies of time, height and width, which add to head_dim / 2."""
+    """The decoder.
+
+    Attributes:
+      mrope_section: rotary frequencies of time, height and width, which add to head_dim / 2.
+      num_experts: of each layer's mixture; 0 for a dense model, whose MLPs are `intermediate_size` wide.
+      experts_per_token: how many of them read a token.
+      expert_size: width of one.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -55,6 +62,9 @@ class TextConfig:
     rope_theta: float = 5_000_000.0
     rms_norm_eps: float = 1e-6
     max_position_embeddings: int = 262_144
+    num_experts: int = 0
+    experts_per_token: int = 0
+    expert_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,10 @@ class Qwen3VLConfig:
                 f"vision out_hidden_size {self.vision.out_hidden_size} differs from text hidden_size "
                 f"{self.text.hidden_size}"
             )
+        if self.text.num_experts and not 1 <= self.text.experts_per_token <= self.text.num_experts:
+            raise ValueError(
+                f"{self.text.experts_per_token} experts a token of {self.text.num_experts}: at least 1, at most all"
+            )
 
     @classmethod
     def from_hf(cls, values: dict[str, Any]) -> Qwen3VLConfig:
@@ -96,9 +110,16 @@ class Qwen3VLConfig:
           ValueError: another architecture, or a variant this port does not run (named).
         """
         model_type = values.get("model_type")
-        if model_type != "qwen3_vl":
-            raise ValueError(f"model_type is {model_type!r}; this port runs 'qwen3_vl'")
+        if model_type not in ("qwen3_vl", "qwen3_vl_moe"):
+            raise ValueError(f"model_type is {model_type!r}; this port runs 'qwen3_vl' and 'qwen3_vl_moe'")
         text, vision = values["text_config"], values["vision_config"]
+        moe = model_type == "qwen3_vl_moe"
+        if moe and (text.get("mlp_only_layers") or text.get("decoder_sparse_step", 1) != 1):
+            raise ValueError(
+                "mlp_only_layers or decoder_sparse_step leave some layers dense; no released Qwen3-VL does"
+            )
+        if moe and not text.get("norm_topk_prob", True):
+            raise ValueError("norm_topk_prob is false; every released Qwen3-VL norms the weights of a token's experts")
         if text.get("attention_bias"):
             raise ValueError("attention_bias is true; no released Qwen3-VL has biases in its text attention")
         # transformers 5 writes rope_parameters; the released files hold rope_theta and rope_scaling.
@@ -136,6 +157,9 @@ class Qwen3VLConfig:
                 rope_theta=float(rope.get("rope_theta") or 5_000_000.0),
                 rms_norm_eps=text["rms_norm_eps"],
                 max_position_embeddings=text.get("max_position_embeddings", 262_144),
+                num_experts=text["num_experts"] if moe else 0,
+                experts_per_token=text["num_experts_per_tok"] if moe else 0,
+                expert_size=text["moe_intermediate_size"] if moe else 0,
             ),
             image_token_id=values["image_token_id"],
             video_token_id=values["video_token_id"],
@@ -150,9 +174,18 @@ class Qwen3VLConfig:
     def to_hf(self, dtype: str = "bfloat16") -> dict[str, Any]:
         """The object of config.json, in the form of the released files (transformers 4.57 and 5 read it)."""
         vision, text = self.vision, self.text
+        kind, name = ("qwen3_vl_moe", "Qwen3VLMoe") if text.num_experts else ("qwen3_vl", "Qwen3VL")
+        experts = {
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": [],
+            "moe_intermediate_size": text.expert_size,
+            "norm_topk_prob": True,
+            "num_experts": text.num_experts,
+            "num_experts_per_tok": text.experts_per_token,
+        }
         return {
-            "architectures": ["Qwen3VLForConditionalGeneration"],
-            "model_type": "qwen3_vl",
+            "architectures": [f"{name}ForConditionalGeneration"],
+            "model_type": kind,
             "dtype": dtype,
             "image_token_id": self.image_token_id,
             "video_token_id": self.video_token_id,
@@ -160,7 +193,7 @@ class Qwen3VLConfig:
             "vision_end_token_id": self.vision_end_token_id,
             "tie_word_embeddings": self.tie_word_embeddings,
             "text_config": {
-                "model_type": "qwen3_vl_text",
+                "model_type": f"{kind}_text",
                 "attention_bias": False,
                 "attention_dropout": 0.0,
                 "bos_token_id": self.pad_token_id,
@@ -185,9 +218,10 @@ class Qwen3VLConfig:
                 "tie_word_embeddings": self.tie_word_embeddings,
                 "use_cache": True,
                 "vocab_size": text.vocab_size,
+                **(experts if text.num_experts else {}),
             },
             "vision_config": {
-                "model_type": "qwen3_vl",
+                "model_type": kind,
                 "deepstack_visual_indexes": list(vision.deepstack_layers),
                 "depth": vision.depth,
                 "hidden_act": "gelu_pytorch_tanh",

@@ -18,10 +18,11 @@ from safetensors.flax import save_file
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import Qwen3VL, abstract_model
 
-_SAME, _LINEAR, _CONV = "same", "linear", "conv"
+_SAME, _LINEAR, _CONV, _GATE_UP = "same", "linear", "conv", "gate_up"
 
 # Ours on the left, Hugging Face's on the right. A linear kernel is stored transposed there; the patch embedding is a
-# convolution there and a matmul over the flattened patch here.
+# convolution there and a matmul over the flattened patch here. Experts lie as they are multiplied in the released files,
+# gate and up side by side: [expert, in, gate | up] there, [gate / up, expert, in, out] here.
 _GLOBAL = [
     ("embed", "model.language_model.embed_tokens.weight", _SAME),
     ("lm_head.kernel", "lm_head.weight", _LINEAR),
@@ -30,7 +31,7 @@ _GLOBAL = [
     ("visual.patch_embed.bias", "model.visual.patch_embed.proj.bias", _SAME),
     ("visual.pos_embed", "model.visual.pos_embed.weight", _SAME),
 ]
-_TEXT_LAYER = [
+_ATTENTION = [
     ("input_norm.weight", "input_layernorm.weight", _SAME),
     ("q_proj.kernel", "self_attn.q_proj.weight", _LINEAR),
     ("k_proj.kernel", "self_attn.k_proj.weight", _LINEAR),
@@ -39,9 +40,18 @@ _TEXT_LAYER = [
     ("q_norm.weight", "self_attn.q_norm.weight", _SAME),
     ("k_norm.weight", "self_attn.k_norm.weight", _SAME),
     ("post_attention_norm.weight", "post_attention_layernorm.weight", _SAME),
+]
+_DENSE_LAYER = [
+    *_ATTENTION,
     ("gate_proj.kernel", "mlp.gate_proj.weight", _LINEAR),
     ("up_proj.kernel", "mlp.up_proj.weight", _LINEAR),
     ("down_proj.kernel", "mlp.down_proj.weight", _LINEAR),
+]
+_MOE_LAYER = [
+    *_ATTENTION,
+    ("experts.router.kernel", "mlp.gate.weight", _LINEAR),
+    ("experts.gate_up_kernel", "mlp.experts.gate_up_proj", _GATE_UP),
+    ("experts.down_kernel", "mlp.experts.down_proj", _SAME),
 ]
 _VISION_BLOCK = [
     ("norm1.scale", "norm1.weight", _SAME),
@@ -87,12 +97,13 @@ class Entry:
 def name_table(config: Qwen3VLConfig) -> list[Entry]:
     """Every parameter of a model of this config, with its Hugging Face names."""
     taps = len(config.vision.deepstack_layers)
+    layer = _MOE_LAYER if config.text.num_experts else _DENSE_LAYER
     stacks: list[tuple[str, str, range, list]] = []
     if taps:
-        stacks.append(("decoder.early", "model.language_model.layers.{}", range(taps), _TEXT_LAYER))
+        stacks.append(("decoder.early", "model.language_model.layers.{}", range(taps), layer))
     if config.text.num_layers > taps:
         late = range(taps, config.text.num_layers)
-        stacks.append(("decoder.late", "model.language_model.layers.{}", late, _TEXT_LAYER))
+        stacks.append(("decoder.late", "model.language_model.layers.{}", late, layer))
     start = 0
     for number, end in enumerate([*(index + 1 for index in config.vision.deepstack_layers), config.vision.depth]):
         if end > start:
@@ -117,6 +128,8 @@ def _to_ours(tensor: np.ndarray, form: str) -> np.ndarray:
         return tensor.T
     if form == _CONV:
         return tensor.reshape(tensor.shape[0], -1).T
+    if form == _GATE_UP:
+        return tensor.reshape(*tensor.shape[:2], 2, -1).transpose(2, 0, 1, 3)
     return tensor
 
 
@@ -126,11 +139,16 @@ def _their_shape(shape: tuple[int, ...], form: str, config: Qwen3VLConfig) -> tu
     if form == _CONV:
         vision = config.vision
         return (shape[1], vision.in_channels, vision.temporal_patch_size, vision.patch_size, vision.patch_size)
+    if form == _GATE_UP:
+        return (*shape[1:3], 2 * shape[3])
     return shape
 
 
 def _to_theirs(array: np.ndarray, form: str, config: Qwen3VLConfig) -> np.ndarray:
-    return array if form == _SAME else array.T.reshape(_their_shape(array.shape, form, config))
+    if form == _SAME:
+        return array
+    turned = array.transpose(1, 2, 0, 3) if form == _GATE_UP else array.T
+    return turned.reshape(_their_shape(array.shape, form, config))
 
 
 def flat_params(model_or_state: Any) -> dict[str, Any]:
