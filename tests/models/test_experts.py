@@ -107,9 +107,8 @@ def test_decoding_with_a_cache_reads_what_a_full_pass_reads(moe_model, forward):
         jnp.float32(0), jnp.float32(1), jnp.int32(0), max_new_tokens=6,
     )  # fmt: skip
     tokens = np.asarray(out.tokens)[0, : int(out.lengths[0])]
-    whole = batch_inputs(
-        [sample.extended(tokens)], moe_model.config, length=reference.LENGTH, patches=reference.PATCHES
-    )
+    shape = {"length": reference.LENGTH, "patches": reference.PATCHES}
+    whole = batch_inputs([sample.extended(tokens)], moe_model.config, **shape)
     logits = np.array(forward(*nnx.split(moe_model), whole))[0, len(sample.tokens) - 1 :][: len(tokens)]
     logits[:, banned] = -np.inf
     assert logits.argmax(axis=1).tolist() == tokens.tolist()

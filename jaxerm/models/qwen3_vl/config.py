@@ -69,7 +69,12 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class Qwen3VLConfig:
-    """A whole Qwen3-VL: vision tower, decoder and the ids of its special tokens."""
+    """A whole Qwen3-VL: vision tower, decoder and the ids of its special tokens.
+
+    Attributes:
+      eos_token_id: the end of turn, behind every answer that is learned.
+      other_stop_token_ids: what ends a sampled answer as well; generation_config.json names them.
+    """
 
     vision: VisionConfig
     text: TextConfig
@@ -80,6 +85,12 @@ class Qwen3VLConfig:
     eos_token_id: int
     pad_token_id: int
     tie_word_embeddings: bool
+    other_stop_token_ids: tuple[int, ...] = ()
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """Every token that ends an answer, the end of turn first."""
+        return (self.eos_token_id, *self.other_stop_token_ids)
 
     def __post_init__(self):
         if 2 * sum(self.text.mrope_section) != self.text.head_dim:
@@ -103,8 +114,8 @@ class Qwen3VLConfig:
             )
 
     @classmethod
-    def from_hf(cls, values: dict[str, Any]) -> Qwen3VLConfig:
-        """Builds a config from the object in Hugging Face's config.json.
+    def from_hf(cls, values: dict[str, Any], generation: dict[str, Any] | None = None) -> Qwen3VLConfig:
+        """Builds a config from the objects in Hugging Face's config.json and generation_config.json.
 
         Raises:
           ValueError: another architecture, or a variant this port does not run (named).
@@ -115,9 +126,7 @@ class Qwen3VLConfig:
         text, vision = values["text_config"], values["vision_config"]
         moe = model_type == "qwen3_vl_moe"
         if moe and (text.get("mlp_only_layers") or text.get("decoder_sparse_step", 1) != 1):
-            raise ValueError(
-                "mlp_only_layers or decoder_sparse_step leave some layers dense; no released Qwen3-VL does"
-            )
+            raise ValueError("mlp_only_layers or decoder_sparse_step leave layers dense; no released Qwen3-VL does")
         if moe and not text.get("norm_topk_prob", True):
             raise ValueError("norm_topk_prob is false; every released Qwen3-VL norms the weights of a token's experts")
         if text.get("attention_bias"):
@@ -130,6 +139,9 @@ class Qwen3VLConfig:
         pad = text.get("pad_token_id", values.get("pad_token_id"))
         if eos is None:
             raise ValueError("config.json names no eos_token_id in its text_config")
+        generation = generation or {}
+        eos, *stops = dict.fromkeys([*_ids(eos), *_ids(generation.get("eos_token_id", []))])
+        pad = generation.get("pad_token_id") if pad is None else pad
         return cls(
             vision=VisionConfig(
                 depth=vision["depth"],
@@ -169,6 +181,7 @@ class Qwen3VLConfig:
             pad_token_id=eos if pad is None else pad,
             # The top level decides; the released text_config repeats it.
             tie_word_embeddings=values.get("tie_word_embeddings", text.get("tie_word_embeddings", False)),
+            other_stop_token_ids=tuple(stops),
         )
 
     def to_hf(self, dtype: str = "bfloat16") -> dict[str, Any]:
@@ -240,5 +253,14 @@ class Qwen3VLConfig:
 
     @classmethod
     def load(cls, directory: str | Path) -> Qwen3VLConfig:
-        """Reads ``config.json`` of a model directory."""
-        return cls.from_hf(json.loads((Path(directory) / "config.json").read_text()))
+        """Reads ``config.json`` of a model directory, and its ``generation_config.json`` if there is one."""
+        generation = Path(directory) / "generation_config.json"
+        return cls.from_hf(
+            json.loads((Path(directory) / "config.json").read_text()),
+            json.loads(generation.read_text()) if generation.is_file() else None,
+        )
+
+
+def _ids(value: int | list[int]) -> list[int]:
+    """Hugging Face allows one id or a list."""
+    return [value] if isinstance(value, int) else list(value)

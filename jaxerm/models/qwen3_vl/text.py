@@ -1,4 +1,4 @@
-"""The decoder: grouped-query attention with normed queries and keys, interleaved MRoPE, SwiGLU or experts, DeepStack."""
+"""The decoder: grouped-query attention, queries and keys normed, interleaved MRoPE, SwiGLU or experts; DeepStack."""
 
 from __future__ import annotations
 

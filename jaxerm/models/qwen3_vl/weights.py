@@ -21,8 +21,8 @@ from jaxerm.models.qwen3_vl.model import Qwen3VL, abstract_model
 _SAME, _LINEAR, _CONV, _GATE_UP = "same", "linear", "conv", "gate_up"
 
 # Ours on the left, Hugging Face's on the right. A linear kernel is stored transposed there; the patch embedding is a
-# convolution there and a matmul over the flattened patch here. Experts lie as they are multiplied in the released files,
-# gate and up side by side: [expert, in, gate | up] there, [gate / up, expert, in, out] here.
+# convolution there and a matmul over the flattened patch here. Experts are not transposed in the released files, but
+# gate and up stand side by side: [expert, in, gate | up] there, [gate / up, expert, in, out] here.
 _GLOBAL = [
     ("embed", "model.language_model.embed_tokens.weight", _SAME),
     ("lm_head.kernel", "lm_head.weight", _LINEAR),
