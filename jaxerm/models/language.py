@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
+from jaxerm.models.hub import model_directory
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs, Sample, batch_inputs
 from jaxerm.models.qwen3_vl.model import Qwen3VL
@@ -165,25 +167,30 @@ class LanguageModel:
         save_weights(directory, self.module, dtype)
         self.processor.save(directory)
         config = self.config
-        generation = {"eos_token_id": config.eos_token_id, "pad_token_id": config.pad_token_id, "do_sample": False}
+        stops = config.stop_token_ids
+        ends = stops[0] if len(stops) == 1 else list(stops)
+        generation = {"eos_token_id": ends, "pad_token_id": config.pad_token_id, "do_sample": False}
         (directory / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
         if self.settings:
             (directory / _SETTINGS).write_text(json.dumps(self.settings, indent=2) + "\n")
 
 
-def load(path: str | Path, dtype: str = "float32", param_dtype: str | None = None) -> LanguageModel:
+def load(
+    path: str | Path, dtype: str = "float32", param_dtype: str | None = None, *, mesh: Mesh | None = None
+) -> LanguageModel:
     """Loads a Qwen3-VL directory in Hugging Face layout.
 
     Args:
-      path: the directory.
+      path: the directory, or a hub name whose files are in the local cache.
       dtype: of the computation, ``float32`` or ``bfloat16``.
       param_dtype: of the parameters; `dtype` if None.
+      mesh: what the parameters are spread over as they are read; the default device if None.
 
     Raises:
       FileNotFoundError: the directory, or a file it should hold, is not there.
       ValueError: the files contradict each other, or hold another architecture.
     """
-    path = Path(path)
+    path = model_directory(path)
     if not (path / "config.json").is_file():
         raise FileNotFoundError(f"{path} is no model directory: it has no config.json")
     try:
@@ -191,7 +198,7 @@ def load(path: str | Path, dtype: str = "float32", param_dtype: str | None = Non
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path / 'config.json'} is not a Qwen3-VL config: {error!r}") from None
     kinds = {"dtype": jnp.dtype(dtype), "param_dtype": jnp.dtype(param_dtype or dtype)}
-    graphdef, params = nnx.split(load_weights(path, config, **kinds))
+    graphdef, params = nnx.split(load_weights(path, config, **kinds, mesh=mesh))
     settings = path / _SETTINGS
     return LanguageModel(
         graphdef,

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import abstract_model
 from jaxerm.models.qwen3_vl.sizes import SIZES, size_config
-from jaxerm.models.qwen3_vl.weights import name_table
+from jaxerm.models.qwen3_vl.names import name_table
 
 # What the hub counts in the safetensors files of Qwen/Qwen3-VL-*-Instruct.
 PUBLISHED = {
