@@ -36,10 +36,13 @@ def arguments(model, samples: Sequence[Sample], *, pad_left: bool = False) -> di
     out = {
         "input_ids": torch.tensor(tokens),
         "attention_mask": torch.tensor(mask),
-        "mm_token_type_ids": torch.tensor((tokens == config.image_token_id).astype(np.int64)),
+        "mm_token_type_ids": torch.tensor((tokens == config.image_token_id) + 2 * (tokens == config.video_token_id)),
     }
     grids = [grid for sample in samples for grid in sample.grids]
-    if grids:
+    if (tokens == config.video_token_id).any():  # one video, of as many groups of frames as there are grids
+        out["pixel_values_videos"] = torch.tensor(np.concatenate([sample.patches for sample in samples]))
+        out["video_grid_thw"] = torch.tensor([[len(grids), *grids[0][1:]]])
+    elif grids:
         out["pixel_values"] = torch.tensor(np.concatenate([sample.patches for sample in samples]))
         out["image_grid_thw"] = torch.tensor(grids)
     return out
@@ -57,5 +60,7 @@ def logits(model, samples: Sequence[Sample], *, pad_left: bool = False) -> list[
 def positions(model, sample: Sample) -> np.ndarray:
     """int[3, S], as `get_rope_index` counts them."""
     inputs = arguments(model, [sample])
-    out, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw"))
+    out, _ = model.model.get_rope_index(
+        inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
+    )
     return out[:, 0].numpy()

@@ -31,7 +31,7 @@ def make_golden(path: Path = GOLDEN) -> None:
         with tempfile.TemporaryDirectory() as folder:
             model = huggingface.open_model(reference.write_directory(Path(folder), config))
         out[f"{kind}/weights"] = np.array(reference.checksum(reference.tensors(config)))
-        for name in reference.GRIDS:
+        for name in (*reference.GRIDS, "video"):
             sample = reference.prompt(name)
             out[f"{kind}/{name}"] = select(huggingface.logits(model, [sample])[0])
             out[f"positions/{name}"] = huggingface.positions(model, sample).astype(np.int16)

@@ -26,6 +26,9 @@ GRIDS = {
 }
 """As many patches in both of the first, so that nothing but the numbers notices when they are swapped."""
 
+VIDEO_GRIDS = ((1, 4, 6), (1, 4, 6))
+"""Of the prompt ``video``: four frames, read in pairs."""
+
 SPECIAL = {
     "image_token_id": IMAGE,
     "video_token_id": VIDEO,
@@ -191,10 +194,10 @@ def write_directory(directory: Path, config: dict) -> Path:
 def prompt(name: str) -> Sample:
     """Text, each image between its marks, and text behind."""
     random = np.random.RandomState(zlib.crc32(name.encode()))
-    grids = GRIDS[name]
+    grids, pad = (VIDEO_GRIDS, VIDEO) if name == "video" else (GRIDS[name], IMAGE)
     tokens = list(random.randint(0, 90, 7 if grids else 23))
     for _, height, width in grids:
-        tokens += [VISION_START, *[IMAGE] * (height * width // 4), VISION_END, *random.randint(0, 90, 5)]
+        tokens += [VISION_START, *[pad] * (height * width // 4), VISION_END, *random.randint(0, 90, 5)]
     patches = random.uniform(-1, 1, (sum(h * w for _, h, w in grids), 3 * 2 * 4 * 4))
     return Sample(np.asarray(tokens, np.int32), patches.astype(np.float32), grids)
 
