@@ -6,6 +6,7 @@ The only file that knows mesh axes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -104,6 +105,26 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """The same array on every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def per_shard(
+    function: Callable[..., jax.Array], mesh: Mesh | None, heads: Sequence[Any], rows: Sequence[Any]
+) -> Callable[..., jax.Array]:
+    """Runs what the compiler cannot part, a Pallas kernel, on each device's own rows and heads.
+
+    Args:
+      function: (*heads, *rows) -> an array laid out like the first.
+      mesh: None runs it as it is.
+      heads: the arguments [B, T, N, D], whose N is cut over `tensor` if it can be in all of them.
+      rows: the arguments [B, T].
+    """
+    if mesh is None or mesh.size == 1:
+        return function
+    shards = mesh.shape["data"] * mesh.shape["fsdp"]
+    batch = ("data", "fsdp") if heads[0].shape[0] % shards == 0 else None
+    tensor = "tensor" if all(x.shape[2] % mesh.shape["tensor"] == 0 for x in heads) else None
+    specs = [PartitionSpec(batch, None, tensor, None)] * len(heads) + [PartitionSpec(batch, None)] * len(rows)
+    return jax.shard_map(function, mesh=mesh, in_specs=tuple(specs), out_specs=specs[0], check_vma=False)
 
 
 def shard_model(model: nnx.Module, mesh: Mesh) -> tuple[nnx.GraphDef, nnx.State]:

@@ -9,8 +9,8 @@ from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import abstract_model
-from jaxerm.models.qwen3_vl.sizes import SIZES, size_config
 from jaxerm.models.qwen3_vl.names import name_table
+from jaxerm.models.qwen3_vl.sizes import SIZES, size_config
 
 # What the hub counts in the safetensors files of Qwen/Qwen3-VL-*-Instruct.
 PUBLISHED = {

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 
+from jaxerm.models.attention import XLA, Kernel
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import Qwen3VL, abstract_model
 from jaxerm.models.qwen3_vl.names import Entry, name_table, read_slice, their_shape, to_theirs
@@ -67,6 +68,7 @@ def load_weights(
     dtype=jnp.float32,
     param_dtype=jnp.float32,
     mesh: Mesh | None = None,
+    kernel: Kernel = XLA,
 ) -> Qwen3VL:
     """Reads a Hugging Face directory into a model.
 
@@ -77,6 +79,7 @@ def load_weights(
       param_dtype: what the parameters are cast to.
       mesh: parameters are spread over it by the rules of `sharding`, and a process reads only the slices that its own
         devices hold; the default device if None.
+      kernel: what computes the model's attention.
 
     Raises:
       FileNotFoundError: no weights there.
@@ -84,7 +87,7 @@ def load_weights(
     """
     directory = Path(directory)
     files = TensorFiles(directory)
-    model = abstract_model(config, dtype=dtype, param_dtype=param_dtype)
+    model = abstract_model(config, dtype=dtype, param_dtype=param_dtype, kernel=kernel)
     graphdef, state = nnx.split(model)
     shapes = {".".join(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(state)}
     left = files.names()
