@@ -76,17 +76,22 @@ def param_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     return PartitionSpec()
 
 
-def shard_state(tree: Any, mesh: Mesh) -> Any:
-    """Places a pytree of parameters, or of optimiser moments shaped like them, by the rules."""
+def state_shardings(tree: Any, mesh: Mesh) -> Any:
+    """By the rules, for each leaf of a pytree of parameters, or of optimiser moments shaped like them."""
 
     def place(path, leaf):
         keys = [str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path]
         name = ".".join(key for key in keys if key != "value")
         # Moments live under names of their own (mu, nu); the rules look at the end of the path, and at `embed` alone.
         spec = param_spec("embed" if keys and "embed" in keys[-2:] else name, np.shape(leaf), mesh)
-        return jax.device_put(leaf, NamedSharding(mesh, spec))
+        return NamedSharding(mesh, spec)
 
     return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def shard_state(tree: Any, mesh: Mesh) -> Any:
+    """Places a pytree of parameters, or of optimiser moments shaped like them, by the rules."""
+    return jax.tree.map(jax.device_put, tree, state_shardings(tree, mesh))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
