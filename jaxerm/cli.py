@@ -121,6 +121,44 @@ def grpo(
     _train(recipe, overrides, "grpo", overwrite)
 
 
+@app.command()
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
+    overrides: _Overrides = None,
+    topology: Annotated[
+        str, typer.Option(help="Chips and their arrangement: v5e:8x8, v6e:4x4, v5p:2x2x4; cpu:8 simulates eight.")
+    ] = "v6e:4x4",
+    remat: Annotated[
+        str, typer.Option(help="What the backward pass keeps: none, dots, dots_no_batch or full.")
+    ] = "full",
+    chunk: Annotated[int, typer.Option(help="Positions a row whose logits exist at once.", min=1)] = 512,
+    search: Annotated[bool, typer.Option(help="When it does not fit, look for a batch that does.")] = True,
+    as_json: _Json = False,
+) -> None:
+    """Compile a recipe for a machine you do not have, and say whether it fits; no weights are needed."""
+    import jax
+
+    from jaxerm.recipe import load_recipe
+
+    kind, _, count = topology.partition(":")
+    # Before JAX looks for devices: nothing runs here, and a TPU is only compiled for.
+    jax.config.update("jax_platforms", "cpu")
+    if kind == "cpu" and count.isdigit():
+        jax.config.update("jax_num_cpu_devices", int(count))
+    from jaxerm.plan.planner import plan as make_plan
+    from jaxerm.plan.table import plan_lines
+
+    def told(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    loaded = load_recipe(recipe, overrides or [])
+    result = make_plan(loaded, topology, remat=remat, chunk=chunk, search=search, told=told)
+    if as_json:
+        _print(result)
+    else:
+        print(plan_lines(result))
+
+
 @app.command("init-tiny")
 def init_tiny(
     out: Annotated[Path, typer.Argument(help="Model directory to write.")],

@@ -1,9 +1,43 @@
-"""Attention behind one interface: grouped queries, segment ids, causal or not."""
+"""Attention behind one interface: grouped queries, segment ids, causal or not; by XLA, splash (TPU) or cuDNN (GPU)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jaxerm.models.sharding import per_shard
+
+KERNELS = ("xla", "splash", "cudnn")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """How attention over whole sequences is computed. Decoding a token at a time is always XLA's.
+
+    Attributes:
+      name: ``xla``, anywhere: all scores exist at once. ``splash``, Pallas on TPUs. ``cudnn``, on GPUs, in 16 bits.
+      mesh: what the arrays are spread over; splash works on each device's own rows and heads and must be told.
+      interpret: splash step by step on any device, for tests.
+    """
+
+    name: str = "xla"
+    mesh: Mesh | None = None
+    interpret: bool = False
+
+    def __post_init__(self):
+        if self.name not in KERNELS:
+            raise ValueError(f"attention {self.name!r} is unknown; there are {', '.join(KERNELS)}")
+
+    @classmethod
+    def best(cls, platform: str, mesh: Mesh | None = None) -> Kernel:
+        """The one for a platform: ``tpu``, ``gpu`` (``cuda``) or any other."""
+        return cls({"tpu": "splash", "gpu": "cudnn", "cuda": "cudnn"}.get(platform, "xla"), mesh)
+
+
+XLA = Kernel()
 
 
 def attention(
@@ -14,6 +48,7 @@ def attention(
     key_segments: jax.Array,
     *,
     causal: bool,
+    kernel: Kernel = XLA,
 ) -> jax.Array:
     """Scaled dot-product attention with grouped queries, softmax in float32.
 
@@ -33,10 +68,24 @@ def attention(
       query_segments: int32[B, T].
       key_segments: int32[B, S].
       causal: index t of a query may only see index s <= t; needs T == S.
+      kernel: what computes it; equal up to rounding where a query sees anything that is no padding.
 
     Returns:
       float[B, T, N, D] in the dtype of `query`.
     """
+    segments = query_segments, key_segments
+    if kernel.name == "splash":
+        from jaxerm.models.splash import splash_attention
+
+        def one(*arrays):
+            return splash_attention(*arrays, causal=causal, interpret=kernel.interpret)
+
+        return per_shard(one, kernel.mesh, (query, key, value), segments)(query, key, value, *segments)
+    if kernel.name == "cudnn":
+        if query.dtype.itemsize != 2:
+            raise ValueError(f"cuDNN's attention takes bfloat16 or float16, not {query.dtype}; xla takes all")
+        mask = (query_segments[:, :, None] == key_segments[:, None, :])[:, None]
+        return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
     batch, length, heads, depth = query.shape
     kv_heads, span = key.shape[2], key.shape[1]
     groups = heads // kv_heads

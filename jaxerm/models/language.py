@@ -12,7 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
+from jaxerm.models.attention import XLA, Kernel
+from jaxerm.models.hub import model_directory
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs, Sample, batch_inputs
 from jaxerm.models.qwen3_vl.model import Qwen3VL
@@ -125,9 +128,7 @@ class LanguageModel:
                 self.batch(lot, length=length, patches=patches),
                 banned,
                 row_keys(seed, numbers),
-                jnp.float32(sampling.temperature),
-                jnp.float32(sampling.top_p),
-                jnp.int32(sampling.top_k),
+                sampling.arrays(),
                 max_new_tokens=max_new_tokens,
                 samples=n,
             )
@@ -149,14 +150,18 @@ class LanguageModel:
         seed: int = 0,
         top_p: float = 1.0,
         top_k: int = 0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
     ) -> str:
-        """Answers chat messages with images (PIL, uint8 array or path).
+        """Answers chat messages with images (PIL, uint8 array or path); for the settings see `sampler.Sampling`.
 
         Raises:
           FileNotFoundError, ValueError: an image that cannot be read; sampling settings out of range.
         """
         sample = self.processor.sample(messages)
-        out = self.answer([sample], Sampling(temperature, top_p, top_k), max_new_tokens=max_new_tokens, seed=seed)
+        sampling = Sampling(temperature, top_p, top_k, min_p, repetition_penalty, presence_penalty)
+        out = self.answer([sample], sampling, max_new_tokens=max_new_tokens, seed=seed)
         return self.text(out)[0]
 
     def save(self, directory: str | Path, dtype=jnp.bfloat16) -> None:
@@ -165,25 +170,36 @@ class LanguageModel:
         save_weights(directory, self.module, dtype)
         self.processor.save(directory)
         config = self.config
-        generation = {"eos_token_id": config.eos_token_id, "pad_token_id": config.pad_token_id, "do_sample": False}
+        stops = config.stop_token_ids
+        ends = stops[0] if len(stops) == 1 else list(stops)
+        generation = {"eos_token_id": ends, "pad_token_id": config.pad_token_id, "do_sample": False}
         (directory / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
         if self.settings:
             (directory / _SETTINGS).write_text(json.dumps(self.settings, indent=2) + "\n")
 
 
-def load(path: str | Path, dtype: str = "float32", param_dtype: str | None = None) -> LanguageModel:
+def load(
+    path: str | Path,
+    dtype: str = "float32",
+    param_dtype: str | None = None,
+    *,
+    mesh: Mesh | None = None,
+    kernel: Kernel = XLA,
+) -> LanguageModel:
     """Loads a Qwen3-VL directory in Hugging Face layout.
 
     Args:
-      path: the directory.
+      path: the directory, or a hub name whose files are in the local cache.
       dtype: of the computation, ``float32`` or ``bfloat16``.
       param_dtype: of the parameters; `dtype` if None.
+      mesh: what the parameters are spread over as they are read; the default device if None.
+      kernel: what computes attention, such as `Kernel.best(jax.default_backend(), mesh)`.
 
     Raises:
       FileNotFoundError: the directory, or a file it should hold, is not there.
       ValueError: the files contradict each other, or hold another architecture.
     """
-    path = Path(path)
+    path = model_directory(path)
     if not (path / "config.json").is_file():
         raise FileNotFoundError(f"{path} is no model directory: it has no config.json")
     try:
@@ -191,7 +207,7 @@ def load(path: str | Path, dtype: str = "float32", param_dtype: str | None = Non
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path / 'config.json'} is not a Qwen3-VL config: {error!r}") from None
     kinds = {"dtype": jnp.dtype(dtype), "param_dtype": jnp.dtype(param_dtype or dtype)}
-    graphdef, params = nnx.split(load_weights(path, config, **kinds))
+    graphdef, params = nnx.split(load_weights(path, config, **kinds, mesh=mesh, kernel=kernel))
     settings = path / _SETTINGS
     return LanguageModel(
         graphdef,

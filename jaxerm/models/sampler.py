@@ -5,7 +5,7 @@ Compiled once for each (rows, prompt length, patches, new tokens); temperature a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -20,17 +20,24 @@ from jaxerm.models.qwen3_vl.inputs import Inputs
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn.
+    """How tokens are drawn: penalties, then temperature, then top-k, top-p and min-p, in Hugging Face's order.
 
     Attributes:
       temperature: 0 takes the most likely token.
       top_p: smallest set of tokens that holds this much probability; 1 keeps all.
       top_k: the k most likely tokens; 0 keeps all.
+      min_p: tokens with at least this share of the likeliest one's probability; 0 keeps all.
+      repetition_penalty: divides positive logits, and multiplies negative ones, of tokens of prompt and answer
+        (Keskar et al. 2019); 1 does nothing.
+      presence_penalty: taken off the logits of tokens that the answer holds already; 0 does nothing.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
 
     def __post_init__(self):
         if self.temperature < 0:
@@ -39,6 +46,17 @@ class Sampling:
             raise ValueError(f"top_p is {self.top_p}; it lies above 0 and at most at 1")
         if self.top_k < 0:
             raise ValueError(f"top_k is {self.top_k}; it is 0 (all) or more")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p is {self.min_p}; it lies between 0 (all) and 1")
+        if self.repetition_penalty <= 0:
+            raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it lies above 0, and 1 does nothing")
+
+    def arrays(self) -> dict[str, jax.Array]:
+        """The settings as data of a compiled program: scalars by name."""
+        return {
+            field.name: jnp.asarray(getattr(self, field.name), jnp.int32 if field.name == "top_k" else jnp.float32)
+            for field in fields(self)
+        }
 
 
 @jax.tree_util.register_dataclass
@@ -48,10 +66,10 @@ class Generated:
 
     Attributes:
       tokens: int32[B, N], pad behind the end.
-      log_probs: float32[B, N], of each token under the tempered softmax over all allowed tokens (before top-p and
-        top-k), 0 behind the end.
-      lengths: int32[B], tokens drawn, the end of turn included.
-      finished: bool[B], whether the end of turn was drawn.
+      log_probs: float32[B, N], of each token under the tempered softmax over all allowed tokens (penalties in, top-k,
+        top-p and min-p not), 0 behind the end.
+      lengths: int32[B], tokens drawn, the stop token included.
+      finished: bool[B], whether a stop token was drawn.
     """
 
     tokens: jax.Array
@@ -76,8 +94,16 @@ def forbidden_tokens(config: Qwen3VLConfig, vocabulary: int) -> np.ndarray:
     return banned
 
 
-def _truncate(logits: jax.Array, top_p: jax.Array, top_k: jax.Array) -> jax.Array:
-    """Sets everything outside top-k and top-p to -inf. logits float32[B, V]."""
+def _penalise(
+    logits: jax.Array, answered: jax.Array, asked: jax.Array, repetition: jax.Array, presence: jax.Array
+) -> jax.Array:
+    """Makes tokens that were used less likely. logits float32[B, V]; answered and asked bool[B, V]."""
+    softer = jnp.where(logits > 0, logits / repetition, logits * repetition)
+    return jnp.where(answered | asked, softer, logits) - presence * answered
+
+
+def _truncate(logits: jax.Array, top_p: jax.Array, top_k: jax.Array, min_p: jax.Array) -> jax.Array:
+    """Sets everything outside top-k, top-p and min-p to -inf. logits float32[B, V]."""
     ranked = jnp.sort(logits, axis=-1, descending=True)
     kept = jnp.where(top_k > 0, top_k, logits.shape[-1])
     # top-p looks at what top-k has left, as Hugging Face and vLLM do.
@@ -86,6 +112,7 @@ def _truncate(logits: jax.Array, top_p: jax.Array, top_k: jax.Array) -> jax.Arra
     before = jnp.cumsum(probabilities, axis=-1) - probabilities
     inside = (before < top_p) & jnp.isfinite(ranked)
     threshold = jnp.min(jnp.where(inside, ranked, jnp.inf), axis=-1, keepdims=True)
+    threshold = jnp.maximum(threshold, ranked[:, :1] + jnp.log(min_p))
     return jnp.where(logits >= threshold, logits, -jnp.inf)
 
 
@@ -96,9 +123,7 @@ def generate(
     inputs: Inputs,
     banned: jax.Array,
     row_keys: jax.Array,
-    temperature: jax.Array,
-    top_p: jax.Array,
-    top_k: jax.Array,
+    sampling: dict[str, jax.Array],
     *,
     max_new_tokens: int,
     samples: int = 1,
@@ -111,13 +136,13 @@ def generate(
       banned: bool[vocab], see `forbidden_tokens`.
       row_keys: a key for each of the B * samples answers. Together with the prompt it decides the answer: who else is
         in the batch does not.
-      temperature: float32[], 0 for greedy.
-      top_p, top_k: float32[] and int32[].
+      sampling: see `Sampling.arrays`.
       max_new_tokens: N.
       samples: answers a prompt; answer i of prompt b stands in row b * samples + i.
     """
     model = nnx.merge(graphdef, params)
     config: Qwen3VLConfig = model.config
+    stops = jnp.asarray(config.stop_token_ids)
     batch, length = inputs.tokens.shape
     hidden, cache = model.hidden_states(inputs, model.empty_cache(batch, length + max_new_tokens))
     last = jnp.sum(inputs.segment_ids > 0, axis=1) - 1
@@ -130,16 +155,26 @@ def generate(
     cache = type(cache)(copies(cache.key, 1), copies(cache.value, 1), copies(cache.segment_ids))
     hidden, start = copies(hidden), copies(start)
     rows = batch * samples
+    each = jnp.arange(rows)
+    temperature, cuts = sampling["temperature"], [sampling[name] for name in ("top_p", "top_k", "min_p")]
+    repetition, presence = sampling["repetition_penalty"], sampling["presence_penalty"]
+    asked = jnp.zeros((batch, len(banned)), bool)
+    asked = asked.at[jnp.arange(batch)[:, None], inputs.tokens].max(inputs.segment_ids > 0)
 
-    def draw(hidden, step):
+    def draw(hidden, step, answered):
         logits = jnp.where(banned, -jnp.inf, model.unembed(hidden))
+        logits = jax.lax.cond(
+            (repetition == 1) & (presence == 0),
+            lambda: logits,
+            lambda: _penalise(logits, answered, copies(asked), repetition, presence),
+        )
         tempered = logits / jnp.maximum(temperature, 1e-6)
 
         def sampled():
             keys = jax.vmap(jax.random.fold_in, (0, None))(row_keys, step)
             noise = jax.vmap(lambda key: jax.random.gumbel(key, logits.shape[1:]))(keys)
-            plain = (top_p >= 1) & (top_k == 0)
-            kept = jax.lax.cond(plain, lambda: tempered, lambda: _truncate(tempered, top_p, top_k))
+            plain = (cuts[0] >= 1) & (cuts[1] == 0) & (cuts[2] == 0)
+            kept = jax.lax.cond(plain, lambda: tempered, lambda: _truncate(tempered, *cuts))
             return jnp.argmax(kept + noise, axis=-1)
 
         greedy = temperature == 0
@@ -152,14 +187,16 @@ def generate(
         return (step < max_new_tokens) & ~jnp.all(done)
 
     def advance(state):
-        step, done, hidden, cache, tokens, log_probs = state
-        token, log_prob = draw(hidden, step)
+        step, done, hidden, cache, tokens, log_probs, lengths, answered = state
+        token, log_prob = draw(hidden, step, answered)
         token = jnp.where(done, config.pad_token_id, token)
         tokens = tokens.at[:, step].set(token)
         log_probs = log_probs.at[:, step].set(jnp.where(done, 0.0, log_prob))
-        done = done | (token == config.eos_token_id)
+        lengths = lengths + ~done
+        answered = answered.at[each, token].set(True)
+        done = done | jnp.isin(token, stops)
         hidden, cache = model.decode(token, start + step, length + step, cache)
-        return step + 1, done, hidden, cache, tokens, log_probs
+        return step + 1, done, hidden, cache, tokens, log_probs, lengths, answered
 
     state = (
         jnp.int32(0),
@@ -168,10 +205,10 @@ def generate(
         cache,
         jnp.full((rows, max_new_tokens), config.pad_token_id, jnp.int32),
         jnp.zeros((rows, max_new_tokens), jnp.float32),
+        jnp.zeros(rows, jnp.int32),
+        jnp.zeros((rows, len(banned)), bool),
     )
-    _, done, _, _, tokens, log_probs = jax.lax.while_loop(running, advance, state)
-    is_end = tokens == config.eos_token_id
-    lengths = jnp.where(done, jnp.argmax(is_end, axis=1) + 1, max_new_tokens)
+    _, done, _, _, tokens, log_probs, lengths, _ = jax.lax.while_loop(running, advance, state)
     return Generated(tokens, log_probs, lengths, done)
 
 

@@ -6,6 +6,7 @@ The only file that knows mesh axes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +24,9 @@ _RULES: list[tuple[str, tuple[str | None, ...]]] = [
     (r"(q_proj|k_proj|v_proj|gate_proj|up_proj|qkv|fc1)\.kernel$", ("fsdp", "tensor")),
     (r"(o_proj|down_proj|proj|fc2)\.kernel$", ("tensor", "fsdp")),
     (r"patch_embed\.kernel$", (None, "fsdp")),
+    # Experts are cut inside, each in the same way: all devices work on every expert, however the tokens are spread.
+    (r"experts\.gate_up_kernel$", ("fsdp", "tensor")),
+    (r"experts\.down_kernel$", ("tensor", "fsdp")),
 ]
 
 
@@ -72,17 +76,22 @@ def param_spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     return PartitionSpec()
 
 
-def shard_state(tree: Any, mesh: Mesh) -> Any:
-    """Places a pytree of parameters, or of optimiser moments shaped like them, by the rules."""
+def state_shardings(tree: Any, mesh: Mesh) -> Any:
+    """By the rules, for each leaf of a pytree of parameters, or of optimiser moments shaped like them."""
 
     def place(path, leaf):
         keys = [str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path]
         name = ".".join(key for key in keys if key != "value")
         # Moments live under names of their own (mu, nu); the rules look at the end of the path, and at `embed` alone.
         spec = param_spec("embed" if keys and "embed" in keys[-2:] else name, np.shape(leaf), mesh)
-        return jax.device_put(leaf, NamedSharding(mesh, spec))
+        return NamedSharding(mesh, spec)
 
     return jax.tree_util.tree_map_with_path(place, tree)
+
+
+def shard_state(tree: Any, mesh: Mesh) -> Any:
+    """Places a pytree of parameters, or of optimiser moments shaped like them, by the rules."""
+    return jax.tree.map(jax.device_put, tree, state_shardings(tree, mesh))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -101,6 +110,26 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """The same array on every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def per_shard(
+    function: Callable[..., jax.Array], mesh: Mesh | None, heads: Sequence[Any], rows: Sequence[Any]
+) -> Callable[..., jax.Array]:
+    """Runs what the compiler cannot part, a Pallas kernel, on each device's own rows and heads.
+
+    Args:
+      function: (*heads, *rows) -> an array laid out like the first.
+      mesh: None runs it as it is.
+      heads: the arguments [B, T, N, D], whose N is cut over `tensor` if it can be in all of them.
+      rows: the arguments [B, T].
+    """
+    if mesh is None or mesh.size == 1:
+        return function
+    shards = mesh.shape["data"] * mesh.shape["fsdp"]
+    batch = ("data", "fsdp") if heads[0].shape[0] % shards == 0 else None
+    tensor = "tensor" if all(x.shape[2] % mesh.shape["tensor"] == 0 for x in heads) else None
+    specs = [PartitionSpec(batch, None, tensor, None)] * len(heads) + [PartitionSpec(batch, None)] * len(rows)
+    return jax.shard_map(function, mesh=mesh, in_specs=tuple(specs), out_specs=specs[0], check_vma=False)
 
 
 def shard_model(model: nnx.Module, mesh: Mesh) -> tuple[nnx.GraphDef, nnx.State]:

@@ -28,11 +28,11 @@ def golden():
         return dict(file)
 
 
-@pytest.fixture(scope="session", params=[True, False], ids=["tied", "untied"])
+@pytest.fixture(scope="session", params=reference.KINDS)
 def either_directory(request, tmp_path_factory):
-    """The reference directory with tied, then with untied embeddings."""
-    kind = "tied" if request.param else "untied"
-    return kind, reference.write_directory(tmp_path_factory.mktemp(kind), reference.hf_config(tied=request.param))
+    """The reference directory with tied, then with untied embeddings, then with a mixture of experts."""
+    kind = request.param
+    return kind, reference.write_directory(tmp_path_factory.mktemp(kind), reference.hf_config(**reference.KINDS[kind]))
 
 
 @pytest.fixture(scope="session")

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from jaxerm.models.qwen3_vl.inputs import Sample
 
 torch.set_num_threads(1)
 
 
-def open_model(directory: Path) -> Qwen3VLForConditionalGeneration:
+def open_model(directory: Path) -> PreTrainedModel:
     """The directory's model in float32; an error if a tensor is missing, left over or of another shape."""
-    model, info = Qwen3VLForConditionalGeneration.from_pretrained(
-        directory, dtype=torch.float32, output_loading_info=True
-    )
+    model, info = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32, output_loading_info=True)
     wrong = {key: value for key, value in info.items() if value}
     if wrong:
         raise ValueError(f"{directory} does not load cleanly: {wrong}")
@@ -38,10 +36,13 @@ def arguments(model, samples: Sequence[Sample], *, pad_left: bool = False) -> di
     out = {
         "input_ids": torch.tensor(tokens),
         "attention_mask": torch.tensor(mask),
-        "mm_token_type_ids": torch.tensor((tokens == config.image_token_id).astype(np.int64)),
+        "mm_token_type_ids": torch.tensor((tokens == config.image_token_id) + 2 * (tokens == config.video_token_id)),
     }
     grids = [grid for sample in samples for grid in sample.grids]
-    if grids:
+    if (tokens == config.video_token_id).any():  # one video, of as many groups of frames as there are grids
+        out["pixel_values_videos"] = torch.tensor(np.concatenate([sample.patches for sample in samples]))
+        out["video_grid_thw"] = torch.tensor([[len(grids), *grids[0][1:]]])
+    elif grids:
         out["pixel_values"] = torch.tensor(np.concatenate([sample.patches for sample in samples]))
         out["image_grid_thw"] = torch.tensor(grids)
     return out
@@ -59,5 +60,7 @@ def logits(model, samples: Sequence[Sample], *, pad_left: bool = False) -> list[
 def positions(model, sample: Sample) -> np.ndarray:
     """int[3, S], as `get_rope_index` counts them."""
     inputs = arguments(model, [sample])
-    out, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw"))
+    out, _ = model.model.get_rope_index(
+        inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw"), inputs.get("video_grid_thw")
+    )
     return out[:, 0].numpy()

@@ -20,19 +20,18 @@ def select(logits: np.ndarray) -> np.ndarray:
 
 
 def make_golden(path: Path = GOLDEN) -> None:
-    """Runs Hugging Face on every prompt alone, unpadded, with tied and with untied embeddings."""
+    """Runs Hugging Face on every prompt alone, unpadded, for every kind of network."""
     import transformers
 
     from tests.models import huggingface
 
     out = {"transformers": np.array(transformers.__version__)}
-    for tied in (True, False):
-        config = reference.hf_config(tied=tied)
-        kind = "tied" if tied else "untied"
+    for kind, settings in reference.KINDS.items():
+        config = reference.hf_config(**settings)
         with tempfile.TemporaryDirectory() as folder:
             model = huggingface.open_model(reference.write_directory(Path(folder), config))
         out[f"{kind}/weights"] = np.array(reference.checksum(reference.tensors(config)))
-        for name in reference.GRIDS:
+        for name in (*reference.GRIDS, "video"):
             sample = reference.prompt(name)
             out[f"{kind}/{name}"] = select(huggingface.logits(model, [sample])[0])
             out[f"positions/{name}"] = huggingface.positions(model, sample).astype(np.int16)

@@ -26,6 +26,9 @@ GRIDS = {
 }
 """As many patches in both of the first, so that nothing but the numbers notices when they are swapped."""
 
+VIDEO_GRIDS = ((1, 4, 6), (1, 4, 6))
+"""Of the prompt ``video``: four frames, read in pairs."""
+
 SPECIAL = {
     "image_token_id": IMAGE,
     "video_token_id": VIDEO,
@@ -36,16 +39,25 @@ SPECIAL = {
 }
 
 
-def hf_config(*, tied: bool = True, vocab_size: int = 96, patch_size: int = 4, **special: int) -> dict:
+KINDS = {"tied": {"tied": True}, "untied": {"tied": False}, "moe": {"tied": False, "moe": True}}
+"""The networks that are compared, as arguments of `hf_config`."""
+
+
+def hf_config(
+    *, tied: bool = True, moe: bool = False, vocab_size: int = 96, patch_size: int = 4, **special: int
+) -> dict:
     """config.json in the form of the released files. Each size differs from its neighbours; taps leave a gap."""
     ids = {**SPECIAL, **special}
+    kind, name = ("qwen3_vl_moe", "Qwen3VLMoe") if moe else ("qwen3_vl", "Qwen3VL")
+    experts = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 28, "norm_topk_prob": True}
     return {
-        "architectures": ["Qwen3VLForConditionalGeneration"],
-        "model_type": "qwen3_vl",
+        "architectures": [f"{name}ForConditionalGeneration"],
+        "model_type": kind,
         **{name: ids[name] for name in list(SPECIAL)[:4]},
         "tie_word_embeddings": tied,
         "text_config": {
-            "model_type": "qwen3_vl_text",
+            "model_type": f"{kind}_text",
+            **(experts if moe else {}),
             "eos_token_id": ids["eos_token_id"],
             "pad_token_id": ids["pad_token_id"],
             "hidden_act": "silu",
@@ -63,7 +75,7 @@ def hf_config(*, tied: bool = True, vocab_size: int = 96, patch_size: int = 4, *
             "vocab_size": vocab_size,
         },
         "vision_config": {
-            "model_type": "qwen3_vl",
+            "model_type": kind,
             "deepstack_visual_indexes": [0, 2],
             "depth": 4,
             "hidden_act": "gelu_pytorch_tanh",
@@ -102,10 +114,20 @@ def tensor_shapes(config: dict) -> dict[str, tuple[int, ...]]:
             layer + "self_attn.o_proj.weight": (size, heads),
             layer + "self_attn.q_norm.weight": (depth,),
             layer + "self_attn.k_norm.weight": (depth,),
-            layer + "mlp.gate_proj.weight": (inner, size),
-            layer + "mlp.up_proj.weight": (inner, size),
-            layer + "mlp.down_proj.weight": (size, inner),
         }
+        if "num_experts" in text:
+            count, wide = text["num_experts"], text["moe_intermediate_size"]
+            shapes |= {
+                layer + "mlp.gate.weight": (count, size),
+                layer + "mlp.experts.gate_up_proj": (count, size, 2 * wide),
+                layer + "mlp.experts.down_proj": (count, wide, size),
+            }
+        else:
+            shapes |= {
+                layer + "mlp.gate_proj.weight": (inner, size),
+                layer + "mlp.up_proj.weight": (inner, size),
+                layer + "mlp.down_proj.weight": (size, inner),
+            }
 
     def linear(name, n_out, *n_in):
         return {f"{name}.weight": (n_out, *n_in), f"{name}.bias": (n_out,)}
@@ -145,6 +167,8 @@ def tensors(config: dict) -> dict[str, np.ndarray]:
             value = draw(0.4, 1.8, shape)
         elif "embed_tokens" in name or "pos_embed" in name:
             value = draw(-1.0, 1.0, shape)
+        elif "experts" in name:
+            value = draw(-1.5, 1.5, shape) / np.sqrt(shape[1])
         else:
             value = draw(-1.5, 1.5, shape) / np.sqrt(np.prod(shape[1:]))
         out[name] = value.astype(np.float32)
@@ -170,10 +194,10 @@ def write_directory(directory: Path, config: dict) -> Path:
 def prompt(name: str) -> Sample:
     """Text, each image between its marks, and text behind."""
     random = np.random.RandomState(zlib.crc32(name.encode()))
-    grids = GRIDS[name]
+    grids, pad = (VIDEO_GRIDS, VIDEO) if name == "video" else (GRIDS[name], IMAGE)
     tokens = list(random.randint(0, 90, 7 if grids else 23))
     for _, height, width in grids:
-        tokens += [VISION_START, *[IMAGE] * (height * width // 4), VISION_END, *random.randint(0, 90, 5)]
+        tokens += [VISION_START, *[pad] * (height * width // 4), VISION_END, *random.randint(0, 90, 5)]
     patches = random.uniform(-1, 1, (sum(h * w for _, h, w in grids), 3 * 2 * 4 * 4))
     return Sample(np.asarray(tokens, np.int32), patches.astype(np.float32), grids)
 

@@ -26,10 +26,8 @@ def close(ours, theirs):
 
 
 def test_the_stored_result_belongs_to_these_weights(golden):
-    for kind in ("tied", "untied"):
-        assert golden[f"{kind}/weights"] == reference.checksum(
-            reference.tensors(reference.hf_config(tied=kind == "tied"))
-        )
+    for kind, settings in reference.KINDS.items():
+        assert golden[f"{kind}/weights"] == reference.checksum(reference.tensors(reference.hf_config(**settings)))
 
 
 @pytest.mark.parametrize("pad_left", [False, True], ids=["padded_right", "padded_left"])
@@ -45,10 +43,17 @@ def test_a_batch_without_any_image_equals_the_stored_text(reference_model, golde
     close(select(ours[0]), golden["tied/text"])
 
 
-@pytest.mark.parametrize("name", reference.GRIDS)
+def test_the_frames_of_a_video_equal_the_stored_ones(either_model, golden, forward):
+    kind, _, model = either_model
+    # Among the others, in the shape that is compiled already.
+    ours = run(forward, model, [*reference.prompts()[:3], reference.prompt("video")])
+    close(select(ours[3]), golden[f"{kind}/video"])
+
+
+@pytest.mark.parametrize("name", [*reference.GRIDS, "video"])
 def test_positions_equal_the_stored_ones(golden, name):
     sample = reference.prompt(name)
-    ours = mrope_positions(sample.tokens == reference.IMAGE, sample.grids, 2)
+    ours = mrope_positions(np.isin(sample.tokens, (reference.IMAGE, reference.VIDEO)), sample.grids, 2)
     np.testing.assert_array_equal(ours, golden[f"positions/{name}"])
 
 
@@ -72,7 +77,7 @@ def test_positions_equal_hugging_face_live(reference_directory):
     from tests.models import huggingface
 
     theirs_model = huggingface.open_model(reference_directory)
-    for name in reference.GRIDS:
+    for name in (*reference.GRIDS, "video"):
         sample = reference.prompt(name)
-        ours = mrope_positions(sample.tokens == reference.IMAGE, sample.grids, 2)
+        ours = mrope_positions(np.isin(sample.tokens, (reference.IMAGE, reference.VIDEO)), sample.grids, 2)
         np.testing.assert_array_equal(ours, huggingface.positions(theirs_model, sample))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,7 @@ N = 8
 SHAPE = {"max_new_tokens": N, "length": 64, "patches": 64, "rows": 2}
 """Two prompts of at most 64 tokens and one image: one compilation for most of what follows."""
 GREEDY = Sampling(0.0)
+PENALISED = Sampling(0.8, min_p=0.05, repetition_penalty=1.2, presence_penalty=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,9 @@ def test_greedy_is_the_argmax_of_full_passes_without_a_cache(small, prompts, gre
     assert len(set(greedy.tokens[0].tolist())) > 2, "an answer that repeats itself proves little"
 
 
-@pytest.mark.parametrize("sampling", [GREEDY, Sampling(1.0), Sampling(0.8, 0.9, 20)], ids=["greedy", "plain", "cut"])
+@pytest.mark.parametrize(
+    "sampling", [GREEDY, Sampling(1.0), Sampling(0.8, 0.9, 20), PENALISED], ids=["greedy", "plain", "cut", "penalised"]
+)
 def test_an_answer_does_not_depend_on_who_shares_the_batch(small, prompts, sampling):
     together = small.answer(prompts, sampling, seed=3, **SHAPE)
     with_itself = small.answer(prompts[:1] * 2, sampling, seed=3, **SHAPE)
@@ -93,11 +98,11 @@ def test_rows_and_seeds_draw_differently_and_repeat(small, prompts):
 
 def test_samples_that_share_a_prefill_and_more_padding_equal_separate_runs(small, prompts, banned):
     keys = row_keys(5, np.arange(4))
-    settings = (jnp.float32(1), jnp.float32(1), jnp.int32(0))
+    settings = Sampling(1.0).arrays()
 
     def draw(samples, keys, n, **shape):
         inputs = small.batch(samples, **shape)
-        return generate(small.graphdef, small.params, inputs, banned, keys, *settings, max_new_tokens=N, samples=n)
+        return generate(small.graphdef, small.params, inputs, banned, keys, settings, max_new_tokens=N, samples=n)
 
     shared = draw(prompts, keys, 2, length=96, patches=128)
     for prompt in range(2):
@@ -192,11 +197,11 @@ def counts(small, prompts, forward):
     logits = next_logits(forward, small, sample)[FEW]
     all_but_few = ~np.isin(np.arange(small.config.text.vocab_size), FEW)
 
-    def count(temperature, top_p, top_k):
+    def count(temperature, top_p, top_k, min_p=0.0):
         inputs = small.batch([sample], length=32, patches=0)
         out = generate(
             small.graphdef, small.params, inputs, all_but_few, row_keys(0, np.arange(DRAWS)),
-            jnp.float32(temperature), jnp.float32(top_p), jnp.int32(top_k), max_new_tokens=1, samples=DRAWS,
+            Sampling(temperature, top_p, top_k, min_p).arrays(), max_new_tokens=1, samples=DRAWS,
         )  # fmt: skip
         return (np.asarray(out.tokens) == FEW).sum(axis=0)
 
@@ -252,6 +257,59 @@ def test_top_p_looks_at_what_top_k_has_left(counts):
     assert_drawn_from(count(3.0, first - 0.01, 2), expected)
 
 
+def test_min_p_keeps_what_comes_near_enough_to_the_likeliest(counts):
+    count, logits = counts
+    probabilities = softmax(logits / 3)
+    ranked = np.sort(probabilities)[::-1] / probabilities.max()
+    for kept in (2, 4):
+        expected = np.where(probabilities >= ranked[kept - 1] * probabilities.max() * 0.999, probabilities, 0)
+        assert (expected > 0).sum() == kept
+        assert_drawn_from(count(3.0, 1.0, 0, ranked[kept - 1] * 0.999), expected / expected.sum())
+
+
+def penalised(logits, asked, answered, repetition, presence):
+    """As written in the papers' words: tokens that were used, one by one."""
+    out = logits.astype(np.float64).copy()
+    for token in {*asked, *answered}:
+        out[token] = out[token] / repetition if out[token] > 0 else out[token] * repetition
+    for token in set(answered):
+        out[token] -= presence
+    return out
+
+
+@pytest.mark.parametrize(("repetition", "presence"), [(1.5, 0.0), (1.0, 3.0), (1.3, -2.0)])
+def test_penalties_change_the_logits_of_tokens_that_were_used(small, prompts, banned, forward, repetition, presence):
+    sampling = Sampling(0.0, repetition_penalty=repetition, presence_penalty=presence)
+    out = small.answer(prompts, sampling, **SHAPE)
+    for number, sample in enumerate(prompts):
+        tokens = []
+        for step in range(int(out.lengths[number])):
+            logits = np.where(banned, -np.inf, next_logits(forward, small, sample, tokens))
+            logits = penalised(logits, sample.tokens.tolist(), tokens, repetition, presence)
+            tokens.append(int(logits.argmax()))
+            expected = logits[tokens[-1]] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+            assert abs(out.log_probs[number, step] - expected) < 1e-4
+        assert out.tokens[number, : len(tokens)].tolist() == tokens
+
+
+def test_a_presence_penalty_ends_repetition(small, prompts):
+    out = small.answer(prompts, Sampling(0.0, presence_penalty=1e6), **SHAPE)
+    for tokens, length in zip(out.tokens, out.lengths, strict=True):
+        assert len(set(tokens[:length].tolist())) == length
+
+
+def test_any_of_several_stop_tokens_ends_an_answer(small, prompts, greedy):
+    tokens = greedy.tokens[0].tolist()
+    end = next(token for token in tokens[1:] if token not in greedy.tokens[1])
+    stop = tokens.index(end) + 1
+    module = nnx.clone(small.module)
+    module.config = replace(small.config, other_stop_token_ids=(end,))
+    out = LanguageModel(*nnx.split(module), small.processor).answer(prompts, GREEDY, **SHAPE)
+    assert out.lengths.tolist() == [stop, N] and out.finished.tolist() == [True, False]
+    assert out.tokens[0].tolist() == tokens[:stop] + [small.config.pad_token_id] * (N - stop)
+    assert small.text(out)[0] == small.processor.decode(tokens[: stop - 1])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -259,6 +317,8 @@ def test_top_p_looks_at_what_top_k_has_left(counts):
         ({"top_p": 0.0}, "top_p is 0.0"),
         ({"top_p": 1.1}, "top_p is 1.1"),
         ({"top_k": -1}, "top_k is -1"),
+        ({"min_p": 1.5}, "min_p is 1.5"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0"),
     ],
 )
 def test_settings_out_of_range_are_named(settings, message):

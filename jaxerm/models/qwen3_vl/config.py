@@ -42,7 +42,14 @@ class VisionConfig:
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The decoder. `mrope_section`: rotary frequencies of time, height and width, which add to head_dim / 2."""
+    """The decoder.
+
+    Attributes:
+      mrope_section: rotary frequencies of time, height and width, which add to head_dim / 2.
+      num_experts: of each layer's mixture; 0 for a dense model, whose MLPs are `intermediate_size` wide.
+      experts_per_token: how many of them read a token.
+      expert_size: width of one.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -55,11 +62,19 @@ class TextConfig:
     rope_theta: float = 5_000_000.0
     rms_norm_eps: float = 1e-6
     max_position_embeddings: int = 262_144
+    num_experts: int = 0
+    experts_per_token: int = 0
+    expert_size: int = 0
 
 
 @dataclass(frozen=True)
 class Qwen3VLConfig:
-    """A whole Qwen3-VL: vision tower, decoder and the ids of its special tokens."""
+    """A whole Qwen3-VL: vision tower, decoder and the ids of its special tokens.
+
+    Attributes:
+      eos_token_id: the end of turn, behind every answer that is learned.
+      other_stop_token_ids: what ends a sampled answer as well; generation_config.json names them.
+    """
 
     vision: VisionConfig
     text: TextConfig
@@ -70,6 +85,12 @@ class Qwen3VLConfig:
     eos_token_id: int
     pad_token_id: int
     tie_word_embeddings: bool
+    other_stop_token_ids: tuple[int, ...] = ()
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """Every token that ends an answer, the end of turn first."""
+        return (self.eos_token_id, *self.other_stop_token_ids)
 
     def __post_init__(self):
         if 2 * sum(self.text.mrope_section) != self.text.head_dim:
@@ -87,18 +108,27 @@ class Qwen3VLConfig:
                 f"vision out_hidden_size {self.vision.out_hidden_size} differs from text hidden_size "
                 f"{self.text.hidden_size}"
             )
+        if self.text.num_experts and not 1 <= self.text.experts_per_token <= self.text.num_experts:
+            raise ValueError(
+                f"{self.text.experts_per_token} experts a token of {self.text.num_experts}: at least 1, at most all"
+            )
 
     @classmethod
-    def from_hf(cls, values: dict[str, Any]) -> Qwen3VLConfig:
-        """Builds a config from the object in Hugging Face's config.json.
+    def from_hf(cls, values: dict[str, Any], generation: dict[str, Any] | None = None) -> Qwen3VLConfig:
+        """Builds a config from the objects in Hugging Face's config.json and generation_config.json.
 
         Raises:
           ValueError: another architecture, or a variant this port does not run (named).
         """
         model_type = values.get("model_type")
-        if model_type != "qwen3_vl":
-            raise ValueError(f"model_type is {model_type!r}; this port runs 'qwen3_vl'")
+        if model_type not in ("qwen3_vl", "qwen3_vl_moe"):
+            raise ValueError(f"model_type is {model_type!r}; this port runs 'qwen3_vl' and 'qwen3_vl_moe'")
         text, vision = values["text_config"], values["vision_config"]
+        moe = model_type == "qwen3_vl_moe"
+        if moe and (text.get("mlp_only_layers") or text.get("decoder_sparse_step", 1) != 1):
+            raise ValueError("mlp_only_layers or decoder_sparse_step leave layers dense; no released Qwen3-VL does")
+        if moe and not text.get("norm_topk_prob", True):
+            raise ValueError("norm_topk_prob is false; every released Qwen3-VL norms the weights of a token's experts")
         if text.get("attention_bias"):
             raise ValueError("attention_bias is true; no released Qwen3-VL has biases in its text attention")
         # transformers 5 writes rope_parameters; the released files hold rope_theta and rope_scaling.
@@ -109,6 +139,9 @@ class Qwen3VLConfig:
         pad = text.get("pad_token_id", values.get("pad_token_id"))
         if eos is None:
             raise ValueError("config.json names no eos_token_id in its text_config")
+        generation = generation or {}
+        eos, *stops = dict.fromkeys([*_ids(eos), *_ids(generation.get("eos_token_id", []))])
+        pad = generation.get("pad_token_id") if pad is None else pad
         return cls(
             vision=VisionConfig(
                 depth=vision["depth"],
@@ -136,6 +169,9 @@ class Qwen3VLConfig:
                 rope_theta=float(rope.get("rope_theta") or 5_000_000.0),
                 rms_norm_eps=text["rms_norm_eps"],
                 max_position_embeddings=text.get("max_position_embeddings", 262_144),
+                num_experts=text["num_experts"] if moe else 0,
+                experts_per_token=text["num_experts_per_tok"] if moe else 0,
+                expert_size=text["moe_intermediate_size"] if moe else 0,
             ),
             image_token_id=values["image_token_id"],
             video_token_id=values["video_token_id"],
@@ -145,14 +181,24 @@ class Qwen3VLConfig:
             pad_token_id=eos if pad is None else pad,
             # The top level decides; the released text_config repeats it.
             tie_word_embeddings=values.get("tie_word_embeddings", text.get("tie_word_embeddings", False)),
+            other_stop_token_ids=tuple(stops),
         )
 
     def to_hf(self, dtype: str = "bfloat16") -> dict[str, Any]:
         """The object of config.json, in the form of the released files (transformers 4.57 and 5 read it)."""
         vision, text = self.vision, self.text
+        kind, name = ("qwen3_vl_moe", "Qwen3VLMoe") if text.num_experts else ("qwen3_vl", "Qwen3VL")
+        experts = {
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": [],
+            "moe_intermediate_size": text.expert_size,
+            "norm_topk_prob": True,
+            "num_experts": text.num_experts,
+            "num_experts_per_tok": text.experts_per_token,
+        }
         return {
-            "architectures": ["Qwen3VLForConditionalGeneration"],
-            "model_type": "qwen3_vl",
+            "architectures": [f"{name}ForConditionalGeneration"],
+            "model_type": kind,
             "dtype": dtype,
             "image_token_id": self.image_token_id,
             "video_token_id": self.video_token_id,
@@ -160,7 +206,7 @@ class Qwen3VLConfig:
             "vision_end_token_id": self.vision_end_token_id,
             "tie_word_embeddings": self.tie_word_embeddings,
             "text_config": {
-                "model_type": "qwen3_vl_text",
+                "model_type": f"{kind}_text",
                 "attention_bias": False,
                 "attention_dropout": 0.0,
                 "bos_token_id": self.pad_token_id,
@@ -185,9 +231,10 @@ class Qwen3VLConfig:
                 "tie_word_embeddings": self.tie_word_embeddings,
                 "use_cache": True,
                 "vocab_size": text.vocab_size,
+                **(experts if text.num_experts else {}),
             },
             "vision_config": {
-                "model_type": "qwen3_vl",
+                "model_type": kind,
                 "deepstack_visual_indexes": list(vision.deepstack_layers),
                 "depth": vision.depth,
                 "hidden_act": "gelu_pytorch_tanh",
@@ -206,5 +253,14 @@ class Qwen3VLConfig:
 
     @classmethod
     def load(cls, directory: str | Path) -> Qwen3VLConfig:
-        """Reads ``config.json`` of a model directory."""
-        return cls.from_hf(json.loads((Path(directory) / "config.json").read_text()))
+        """Reads ``config.json`` of a model directory, and its ``generation_config.json`` if there is one."""
+        generation = Path(directory) / "generation_config.json"
+        return cls.from_hf(
+            json.loads((Path(directory) / "config.json").read_text()),
+            json.loads(generation.read_text()) if generation.is_file() else None,
+        )
+
+
+def _ids(value: int | list[int]) -> list[int]:
+    """Hugging Face allows one id or a list."""
+    return [value] if isinstance(value, int) else list(value)

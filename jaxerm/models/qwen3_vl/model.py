@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxerm.models.attention import attention
+from jaxerm.models.attention import XLA, Kernel, attention
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs
 from jaxerm.models.qwen3_vl.layers import Linear, flat_dot_general, place_rows
@@ -39,12 +39,22 @@ class Qwen3VL(nnx.Module):
       config: sizes.
       dtype: of the computation.
       param_dtype: of the parameters.
+      kernel: what computes attention.
     """
 
-    def __init__(self, config: Qwen3VLConfig, *, dtype=jnp.float32, param_dtype=jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: Qwen3VLConfig,
+        *,
+        dtype=jnp.float32,
+        param_dtype=jnp.float32,
+        kernel: Kernel = XLA,
+        rngs: nnx.Rngs,
+    ):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         self.config = config
         self.dtype = dtype
+        self.kernel = kernel
         self.visual = VisionTower(config.vision, **kinds)
         size = config.text.hidden_size
         self.embed = nnx.Param(
@@ -76,7 +86,7 @@ class Qwen3VL(nnx.Module):
             def add_tap(h, tap):
                 return h + at_tokens(tap)
 
-            features, tap_list = self.visual(inputs.vision, remat)
+            features, tap_list = self.visual(inputs.vision, remat, self.kernel)
             h = jnp.where((inputs.vision_index >= 0)[..., None], at_tokens(features), h)
             taps = jnp.stack(tap_list) if tap_list else None
 
@@ -88,7 +98,7 @@ class Qwen3VL(nnx.Module):
                     jax.lax.dynamic_update_slice(old, new[None].astype(old.dtype), (layer, 0, 0, 0, 0))
                     for old, new in zip(kv, (k, v), strict=True)
                 )
-            return attention(q, k, v, segments, segments, causal=True), kv
+            return attention(q, k, v, segments, segments, causal=True, kernel=self.kernel), kv
 
         kv = None if cache is None else (cache.key, cache.value)
         h, kv = self.decoder(h, inputs.positions, attend, kv, add_tap=add_tap, taps=taps, remat=remat)

@@ -1,4 +1,4 @@
-"""From chat messages with images to a `Sample`: Hugging Face's tokenizer, chat template and image processor."""
+"""From chat messages with images and videos to a `Sample`, by Hugging Face's tokenizer, template and processor."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Sample
+from jaxerm.models.qwen3_vl.positions import Grid
+from jaxerm.models.qwen3_vl.video import time_stamps, video_patches
 
 Messages = list[dict[str, Any]]
-"""Chat messages: ``{"role": ..., "content": text | parts}``, a part being ``{"type": "text", "text": ...}`` or
-``{"type": "image", "image": PIL image | uint8 array | path}``."""
+"""Chat messages: ``{"role": ..., "content": text | parts}``, a part being ``{"type": "text", "text": ...}``,
+``{"type": "image", "image": PIL image | uint8 array | path}`` or
+``{"type": "video", "video": [images], "fps": frames a second, 2 if not said}``."""
 
-IMAGE_PAD = "<|image_pad|>"
+IMAGE_PAD, VIDEO_PAD = "<|image_pad|>", "<|video_pad|>"
+_FRAME = f"<|vision_start|>{VIDEO_PAD}<|vision_end|>"
 
 
 def open_image(image: Any) -> Image.Image:
@@ -53,14 +57,14 @@ def open_image(image: Any) -> Image.Image:
     return image.convert("RGB")
 
 
-def images_of(messages: Messages) -> list[Image.Image]:
-    """The images of all messages, in reading order."""
+def _seen(messages: Messages) -> list[dict[str, Any]]:
+    """The parts that are images or videos, in reading order."""
     return [
-        open_image(part["image"])
+        part
         for message in messages
         if not isinstance(message["content"], str)
         for part in message["content"]
-        if part.get("type") == "image"
+        if part.get("type") in ("image", "video")
     ]
 
 
@@ -85,6 +89,8 @@ class Processor:
         self.tokenizer = AutoTokenizer.from_pretrained(directory)
         self.images = Qwen2VLImageProcessorPil(**_image_settings(directory, config))
         self.image_pad = config.image_token_id
+        path = directory / "video_preprocessor_config.json"
+        self._video_settings = json.loads(path.read_text()) if path.exists() else None
         # A tokenizer of its own for answers: the switch is its state, and pipelines call from many threads.
         self._plain = copy.deepcopy(self.tokenizer.backend_tokenizer)
         self._plain.encode_special_tokens = True
@@ -96,19 +102,50 @@ class Processor:
           ValueError: text that contains an image token of its own.
         """
         text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
-        images = images_of(messages)
+        parts = _seen(messages)
+        text = self._with_time_stamps(text, [part for part in parts if part["type"] == "video"])
         tokens = np.asarray(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int32)
-        places = np.flatnonzero(tokens == self.image_pad)
-        if len(places) != len(images):
-            raise ValueError(f"the messages hold {len(images)} images and their text {len(places)} times {IMAGE_PAD}")
-        if not images:
+        values = [self._patches(part) for part in parts]
+        grids = tuple(grid for _, part_grids in values for grid in part_grids)
+        for kind, name, pad, token in (
+            ("image", "images", IMAGE_PAD, self.image_pad),
+            ("video", "frames", VIDEO_PAD, self.config.video_token_id),
+        ):
+            wanted = sum(len(made[1]) for made, part in zip(values, parts, strict=True) if part["type"] == kind)
+            if (found := int((tokens == token).sum())) != wanted:
+                raise ValueError(f"the messages hold {wanted} {name} and their text {found} times {pad}")
+        if not values:
             return Sample(tokens, np.zeros((0, self.config.vision.patch_dim), np.float32), ())
-        values = self.images(images=images, return_tensors="np")
-        grids = tuple(tuple(int(n) for n in grid) for grid in values["image_grid_thw"])
-        merged = [t * h * w // self.config.vision.spatial_merge_size**2 for t, h, w in grids]
         repeats = np.ones(len(tokens), np.int64)
-        repeats[places] = merged
-        return Sample(np.repeat(tokens, repeats), np.asarray(values["pixel_values"], np.float32), grids)
+        repeats[np.isin(tokens, (self.image_pad, self.config.video_token_id))] = [
+            t * h * w // self.config.vision.spatial_merge_size**2 for t, h, w in grids
+        ]
+        return Sample(np.repeat(tokens, repeats), np.concatenate([patches for patches, _ in values]), grids)
+
+    def _patches(self, part: dict[str, Any]) -> tuple[np.ndarray, tuple[Grid, ...]]:
+        """float32[P, patch_dim] of an image or of all frames of a video, and its grids."""
+        if part["type"] == "image":
+            values = self.images(images=[open_image(part["image"])], return_tensors="np")
+            grids = tuple(tuple(int(n) for n in grid) for grid in values["image_grid_thw"])
+            return np.asarray(values["pixel_values"], np.float32), grids
+        frames = [open_image(frame) for frame in part["video"]]
+        # Without bounds of its own, a video may hold in each frame what an image may.
+        size = self._video_settings["size"] if self._video_settings else None
+        edges = size or {key: getattr(self.images.size, key) * len(frames) for key in ("shortest_edge", "longest_edge")}
+        return video_patches(frames, self.images, min_pixels=edges["shortest_edge"], max_pixels=edges["longest_edge"])
+
+    def _with_time_stamps(self, text: str, videos: list[dict[str, Any]]) -> str:
+        """Each video of the chat template becomes its frames, one behind the other, each behind its time in seconds."""
+        if not videos:
+            return text
+        pieces = text.split(_FRAME)
+        if len(pieces) != len(videos) + 1:
+            raise ValueError(f"the messages hold {len(videos)} videos and their text {len(pieces) - 1} times {_FRAME}")
+        out = pieces[0]
+        for video, piece in zip(videos, pieces[1:], strict=True):
+            stamps = time_stamps(len(video["video"]), video.get("fps", 2.0), self.config.vision.temporal_patch_size)
+            out += "".join(f"<{seconds:.1f} seconds>{_FRAME}" for seconds in stamps) + piece
+        return out
 
     def completion(self, text: str) -> np.ndarray:
         """Tokens of an answer, its end of turn included: int32[n].
@@ -129,6 +166,9 @@ class Processor:
         keys = ("size", "patch_size", "temporal_patch_size", "merge_size", "image_mean", "image_std")
         settings |= {key: _json_value(getattr(self.images, key)) for key in keys}
         (Path(directory) / "preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+        if self._video_settings:
+            path = Path(directory) / "video_preprocessor_config.json"
+            path.write_text(json.dumps(self._video_settings, indent=2) + "\n")
 
 
 def _json_value(value: Any) -> Any:

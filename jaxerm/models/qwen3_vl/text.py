@@ -1,4 +1,4 @@
-"""The decoder: grouped-query attention with normed queries and keys, interleaved MRoPE, SwiGLU, DeepStack."""
+"""The decoder: grouped-query attention, queries and keys normed, interleaved MRoPE, SwiGLU or experts; DeepStack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import TextConfig
+from jaxerm.models.qwen3_vl.experts import Experts
 from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers
 
 Attend = Callable[[Any, jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
@@ -50,9 +51,13 @@ class TextLayer(nnx.Module):
         self.q_norm = norm(depth)
         self.k_norm = norm(depth)
         self.post_attention_norm = norm(hidden)
-        self.gate_proj = linear(hidden, config.intermediate_size)
-        self.up_proj = linear(hidden, config.intermediate_size)
-        self.down_proj = linear(config.intermediate_size, hidden)
+        if config.num_experts:
+            self.experts = Experts(config, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+        else:
+            self.experts = None
+            self.gate_proj = linear(hidden, config.intermediate_size)
+            self.up_proj = linear(hidden, config.intermediate_size)
+            self.down_proj = linear(config.intermediate_size, hidden)
 
     def __call__(self, h: jax.Array, rope: Rope, attend: Callable) -> tuple[jax.Array, Any]:
         """float[B, S, H] -> float[B, S, H], and what `attend` returns beside its values."""
@@ -66,6 +71,8 @@ class TextLayer(nnx.Module):
         mixed, cache = attend(q, k, heads(self.v_proj(x)))
         h = h + self.o_proj(mixed.reshape(*h.shape[:2], -1))
         x = self.post_attention_norm(h)
+        if self.experts is not None:
+            return h + self.experts(x), cache
         return h + self.down_proj(nnx.silu(self.gate_proj(x)) * self.up_proj(x)), cache
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxerm.models.attention import attention
+from jaxerm.models.attention import XLA, Kernel, attention
 from jaxerm.models.qwen3_vl.config import VisionConfig
 from jaxerm.models.qwen3_vl.inputs import VisionInputs
 from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers
@@ -27,12 +27,12 @@ class VisionBlock(nnx.Module):
         self.fc1 = Linear(config.hidden_size, config.intermediate_size, **kinds)
         self.fc2 = Linear(config.intermediate_size, config.hidden_size, **kinds)
 
-    def __call__(self, h: jax.Array, rope: Rope, segment_ids: jax.Array) -> jax.Array:
+    def __call__(self, h: jax.Array, rope: Rope, segment_ids: jax.Array, kernel: Kernel = XLA) -> jax.Array:
         """float[B, P, H] -> float[B, P, H]."""
         batch, length, _ = h.shape
         qkv = self.qkv(self.norm1(h)).reshape(batch, length, 3, self.heads, -1)
         q, k = rotate(qkv[:, :, 0], rope), rotate(qkv[:, :, 1], rope)
-        mixed = attention(q, k, qkv[:, :, 2], segment_ids, segment_ids, causal=False)
+        mixed = attention(q, k, qkv[:, :, 2], segment_ids, segment_ids, causal=False, kernel=kernel)
         h = h + self.proj(mixed.reshape(batch, length, -1))
         return h + self.fc2(nnx.gelu(self.fc1(self.norm2(h)), approximate=True))
 
@@ -86,7 +86,9 @@ class VisionTower(nnx.Module):
         )
         self.merger = PatchMerger(config, norm_joined=False, **kinds)
 
-    def __call__(self, inputs: VisionInputs, remat: str = "none") -> tuple[jax.Array, list[jax.Array]]:
+    def __call__(
+        self, inputs: VisionInputs, remat: str = "none", kernel: Kernel = XLA
+    ) -> tuple[jax.Array, list[jax.Array]]:
         """Features of every merged patch.
 
         Returns:
@@ -103,7 +105,7 @@ class VisionTower(nnx.Module):
         for number, stage in enumerate(self.stages):
 
             def block(layer, h, _):
-                return layer(h, rope, inputs.segment_ids)
+                return layer(h, rope, inputs.segment_ids, kernel)
 
             h = scan_layers(stage, block, h, remat=remat)
             if number < len(self.deepstack_mergers):

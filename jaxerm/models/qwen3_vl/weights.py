@@ -1,10 +1,11 @@
-"""Names of the weights, here and at Hugging Face; reading and writing safetensors."""
+"""Weights in and out of Hugging Face directories: streamed into (sharded) arrays, written back byte for byte."""
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,125 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError, safe_open
-from safetensors.flax import save_file
+from jax.sharding import Mesh, NamedSharding
 
+from jaxerm.models.attention import XLA, Kernel
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import Qwen3VL, abstract_model
-
-_SAME, _LINEAR, _CONV = "same", "linear", "conv"
-
-# Ours on the left, Hugging Face's on the right. A linear kernel is stored transposed there; the patch embedding is a
-# convolution there and a matmul over the flattened patch here.
-_GLOBAL = [
-    ("embed", "model.language_model.embed_tokens.weight", _SAME),
-    ("lm_head.kernel", "lm_head.weight", _LINEAR),
-    ("decoder.norm.weight", "model.language_model.norm.weight", _SAME),
-    ("visual.patch_embed.kernel", "model.visual.patch_embed.proj.weight", _CONV),
-    ("visual.patch_embed.bias", "model.visual.patch_embed.proj.bias", _SAME),
-    ("visual.pos_embed", "model.visual.pos_embed.weight", _SAME),
-]
-_TEXT_LAYER = [
-    ("input_norm.weight", "input_layernorm.weight", _SAME),
-    ("q_proj.kernel", "self_attn.q_proj.weight", _LINEAR),
-    ("k_proj.kernel", "self_attn.k_proj.weight", _LINEAR),
-    ("v_proj.kernel", "self_attn.v_proj.weight", _LINEAR),
-    ("o_proj.kernel", "self_attn.o_proj.weight", _LINEAR),
-    ("q_norm.weight", "self_attn.q_norm.weight", _SAME),
-    ("k_norm.weight", "self_attn.k_norm.weight", _SAME),
-    ("post_attention_norm.weight", "post_attention_layernorm.weight", _SAME),
-    ("gate_proj.kernel", "mlp.gate_proj.weight", _LINEAR),
-    ("up_proj.kernel", "mlp.up_proj.weight", _LINEAR),
-    ("down_proj.kernel", "mlp.down_proj.weight", _LINEAR),
-]
-_VISION_BLOCK = [
-    ("norm1.scale", "norm1.weight", _SAME),
-    ("norm1.bias", "norm1.bias", _SAME),
-    ("qkv.kernel", "attn.qkv.weight", _LINEAR),
-    ("qkv.bias", "attn.qkv.bias", _SAME),
-    ("proj.kernel", "attn.proj.weight", _LINEAR),
-    ("proj.bias", "attn.proj.bias", _SAME),
-    ("norm2.scale", "norm2.weight", _SAME),
-    ("norm2.bias", "norm2.bias", _SAME),
-    ("fc1.kernel", "mlp.linear_fc1.weight", _LINEAR),
-    ("fc1.bias", "mlp.linear_fc1.bias", _SAME),
-    ("fc2.kernel", "mlp.linear_fc2.weight", _LINEAR),
-    ("fc2.bias", "mlp.linear_fc2.bias", _SAME),
-]
-_MERGER = [
-    ("norm.scale", "norm.weight", _SAME),
-    ("norm.bias", "norm.bias", _SAME),
-    ("fc1.kernel", "linear_fc1.weight", _LINEAR),
-    ("fc1.bias", "linear_fc1.bias", _SAME),
-    ("fc2.kernel", "linear_fc2.weight", _LINEAR),
-    ("fc2.bias", "linear_fc2.bias", _SAME),
-]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One parameter here and the tensors it is made of there.
-
-    Attributes:
-      path: dotted path of our parameter.
-      names: one name, or one a layer when `stacked`.
-      form: how the two differ.
-      stacked: whether the parameter has a leading layer axis.
-    """
-
-    path: str
-    names: tuple[str, ...]
-    form: str
-    stacked: bool
-
-
-def name_table(config: Qwen3VLConfig) -> list[Entry]:
-    """Every parameter of a model of this config, with its Hugging Face names."""
-    taps = len(config.vision.deepstack_layers)
-    stacks: list[tuple[str, str, range, list]] = []
-    if taps:
-        stacks.append(("decoder.early", "model.language_model.layers.{}", range(taps), _TEXT_LAYER))
-    if config.text.num_layers > taps:
-        late = range(taps, config.text.num_layers)
-        stacks.append(("decoder.late", "model.language_model.layers.{}", late, _TEXT_LAYER))
-    start = 0
-    for number, end in enumerate([*(index + 1 for index in config.vision.deepstack_layers), config.vision.depth]):
-        if end > start:
-            stacks.append((f"visual.stages.{number}", "model.visual.blocks.{}", range(start, end), _VISION_BLOCK))
-        start = end
-    entries = [Entry(ours, (theirs,), form, False) for ours, theirs, form in _GLOBAL]
-    if config.tie_word_embeddings:
-        entries = [entry for entry in entries if entry.path != "lm_head.kernel"]
-    for prefix, pattern, layers, names in stacks:
-        for ours, theirs, form in names:
-            full = tuple(f"{pattern.format(i)}.{theirs}" for i in layers)
-            entries.append(Entry(f"{prefix}.{ours}", full, form, True))
-    for prefix, pattern in [("visual.merger", "model.visual.merger")] + [
-        (f"visual.deepstack_mergers.{i}", f"model.visual.deepstack_merger_list.{i}") for i in range(taps)
-    ]:
-        entries += [Entry(f"{prefix}.{ours}", (f"{pattern}.{theirs}",), form, False) for ours, theirs, form in _MERGER]
-    return entries
-
-
-def _to_ours(tensor: np.ndarray, form: str) -> np.ndarray:
-    if form == _LINEAR:
-        return tensor.T
-    if form == _CONV:
-        return tensor.reshape(tensor.shape[0], -1).T
-    return tensor
-
-
-def _their_shape(shape: tuple[int, ...], form: str, config: Qwen3VLConfig) -> tuple[int, ...]:
-    if form == _LINEAR:
-        return shape[::-1]
-    if form == _CONV:
-        vision = config.vision
-        return (shape[1], vision.in_channels, vision.temporal_patch_size, vision.patch_size, vision.patch_size)
-    return shape
-
-
-def _to_theirs(array: np.ndarray, form: str, config: Qwen3VLConfig) -> np.ndarray:
-    return array if form == _SAME else array.T.reshape(_their_shape(array.shape, form, config))
+from jaxerm.models.qwen3_vl.names import Entry, name_table, read_slice, their_shape, to_theirs
+from jaxerm.models.sharding import param_spec
+from jaxerm.models.tensor_files import TensorFiles, write_tensors
 
 
 def flat_params(model_or_state: Any) -> dict[str, Any]:
@@ -139,43 +29,36 @@ def flat_params(model_or_state: Any) -> dict[str, Any]:
     return {".".join(map(str, path)): value[...] for path, value in nnx.to_flat_state(state)}
 
 
-class _Shards:
-    """Random access to the tensors of a directory, whether in one file or behind an index."""
+class _Tensor:
+    """One tensor of the files, checked, to be read by slices in the released layout."""
 
-    def __init__(self, directory: Path):
-        index = directory / "model.safetensors.index.json"
-        if index.exists():
-            try:
-                self.where = json.loads(index.read_text())["weight_map"]
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ValueError(f"{index} is not an index of shards: {error!r}") from None
-        elif (directory / "model.safetensors").exists():
-            self.where = None
-        else:
-            raise FileNotFoundError(f"{directory} holds neither model.safetensors nor model.safetensors.index.json")
-        self.directory = directory
-        self.files: dict[str, Any] = {}
+    def __init__(self, files: TensorFiles, name: str, shape: tuple[int, ...], may_be_turned: bool):
+        found = files.shape(name)
+        # transformers 5 writes experts [expert, out, in], turned against the released files.
+        self.turned = may_be_turned and found != shape and found == (*shape[:-2], shape[-1], shape[-2])
+        if found != shape and not self.turned:
+            raise ValueError(f"{files.directory}: {name} has the shape {found}; config.json says {shape}")
+        self.files, self.name = files, name
 
-    def _file(self, name: str):
-        if name not in self.files:
-            path = self.directory / name
-            if not path.exists():
-                raise FileNotFoundError(f"{path} is named in the index and is not there")
-            try:
-                self.files[name] = safe_open(path, framework="flax")
-            except SafetensorError as error:
-                raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
-        return self.files[name]
+    def __getitem__(self, index: Any) -> np.ndarray:
+        if self.turned:
+            index = (*index[:-2], index[-1], index[-2])
+        out = self.files.read(self.name, index)
+        return out.swapaxes(-1, -2) if self.turned else out
 
-    def names(self) -> set[str]:
-        return set(self.where) if self.where is not None else set(self._file("model.safetensors").keys())
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        file = "model.safetensors" if self.where is None else self.where[name]
-        try:
-            return np.asarray(self._file(file).get_tensor(name))
-        except SafetensorError as error:
-            raise ValueError(f"{self.directory / file} cannot give the tensor {name}: {error}") from None
+def _part(
+    tensors: list[_Tensor], entry: Entry, shape: tuple[int, ...], dtype: Any, index: tuple[tuple[int, int], ...]
+) -> np.ndarray:
+    """Reads the part of a parameter that lies between `index` (start and stop of each axis)."""
+    out = np.empty([stop - start for start, stop in index], dtype)
+    slices = tuple(slice(*ends) for ends in index)
+    if not entry.stacked:
+        out[...] = read_slice(tensors[0], entry.form, slices, shape[-1])
+        return out
+    for place, layer in enumerate(range(*index[0])):
+        out[place] = read_slice(tensors[layer], entry.form, slices[1:], shape[-1])
+    return out
 
 
 def load_weights(
@@ -184,7 +67,8 @@ def load_weights(
     *,
     dtype=jnp.float32,
     param_dtype=jnp.float32,
-    place: Callable[[str, np.ndarray], jax.Array] | None = None,
+    mesh: Mesh | None = None,
+    kernel: Kernel = XLA,
 ) -> Qwen3VL:
     """Reads a Hugging Face directory into a model.
 
@@ -193,19 +77,21 @@ def load_weights(
       config: of the same directory.
       dtype: of the computation.
       param_dtype: what the parameters are cast to.
-      place: puts a host array on devices, given its path; the default device otherwise.
+      mesh: parameters are spread over it by the rules of `sharding`, and a process reads only the slices that its own
+        devices hold; the default device if None.
+      kernel: what computes the model's attention.
 
     Raises:
       FileNotFoundError: no weights there.
       ValueError: a tensor that is missing, has another shape, or belongs to nothing.
     """
     directory = Path(directory)
-    shards = _Shards(directory)
-    model = abstract_model(config, dtype=dtype, param_dtype=param_dtype)
+    files = TensorFiles(directory)
+    model = abstract_model(config, dtype=dtype, param_dtype=param_dtype, kernel=kernel)
     graphdef, state = nnx.split(model)
-    wanted = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(state)}
-    left = shards.names()
-    loaded = {}
+    shapes = {".".join(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(state)}
+    left = files.names()
+    opened = []
     for entry in name_table(config):
         missing = [name for name in entry.names if name not in left]
         if missing:
@@ -213,20 +99,27 @@ def load_weights(
                 f"{directory} lacks the tensor {missing[0]}" + (f" and {len(missing) - 1} more" * (len(missing) > 1))
             )
         left -= set(entry.names)
-        shape = wanted[entry.path].shape
-        shape = _their_shape(shape[1:] if entry.stacked else shape, entry.form, config)
-        parts = []
-        for name in entry.names:
-            tensor = shards[name]
-            if tensor.shape != shape:
-                raise ValueError(f"{directory}: {name} has the shape {tensor.shape}; config.json says {shape}")
-            parts.append(_to_ours(tensor, entry.form))
-        value = (np.stack(parts) if entry.stacked else parts[0]).astype(param_dtype)
-        loaded[entry.path] = jnp.asarray(value) if place is None else place(entry.path, value)
+        shape = shapes[entry.path]
+        theirs = their_shape(shape[1:] if entry.stacked else shape, entry.form, config)
+        expert = ".experts." in entry.path and len(theirs) == 3
+        opened.append((entry, shape, [_Tensor(files, name, theirs, expert) for name in entry.names]))
     # Some exporters write the tied head as well.
     left -= {"lm_head.weight"} if config.tie_word_embeddings else set()
     if left:
         raise ValueError(f"{directory} holds {len(left)} tensors this model has no place for, such as {min(left)}")
+    loaded = {}
+    for entry, shape, tensors in opened:
+        # Devices that hold the same part share one reading of it.
+        part = functools.cache(functools.partial(_part, tensors, entry, shape, param_dtype))
+        if mesh is None:
+            loaded[entry.path] = jnp.asarray(part(tuple((0, size) for size in shape)))
+            continue
+
+        def give(index, part=part, shape=shape):
+            return part(tuple(cut.indices(size)[:2] for cut, size in zip(index, shape, strict=True)))
+
+        sharding = NamedSharding(mesh, param_spec(entry.path, shape, mesh))
+        loaded[entry.path] = jax.make_array_from_callback(shape, sharding, give)
     state = nnx.from_flat_state(
         [(path, leaf.replace(loaded[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
     )
@@ -234,23 +127,32 @@ def load_weights(
 
 
 def hf_tensors(model: Qwen3VL, dtype=None) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields every tensor under its Hugging Face name, in the layout written there."""
+    """Yields every tensor under its Hugging Face name, in the layout written there; one parameter at a time is held."""
     params = flat_params(model)
     for entry in name_table(model.config):
         value = np.asarray(params[entry.path])
-        if dtype is not None:
-            value = value.astype(dtype)
         for name, part in zip(entry.names, value if entry.stacked else [value], strict=True):
-            yield name, np.ascontiguousarray(_to_theirs(part, entry.form, model.config))
+            part = part if dtype is None else part.astype(dtype)
+            yield name, np.ascontiguousarray(to_theirs(part, entry.form, model.config))
 
 
-def save_weights(directory: str | Path, model: Qwen3VL, dtype=jnp.bfloat16) -> None:
-    """Writes model.safetensors and config.json, as Hugging Face's `from_pretrained` reads them."""
+def save_weights(directory: str | Path, model: Qwen3VL, dtype=jnp.bfloat16, *, shard_bytes: int = 5 * 10**9) -> None:
+    """Writes weights and config.json, as Hugging Face's `from_pretrained` and vLLM read them.
+
+    Args:
+      directory: where to; weights that are there are replaced.
+      model: on one device or spread over the devices of this process.
+      dtype: of the file.
+      shard_bytes: beyond this the weights go into several files behind an index.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    tensors = {name: jnp.asarray(value) for name, value in hf_tensors(model, dtype)}
-    path = directory / "model.safetensors"
-    save_file(tensors, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # the writer makes it readable by its owner alone
+    params = flat_params(model)
+    sizes = {
+        name: math.prod(params[entry.path].shape[int(entry.stacked) :]) * jnp.dtype(dtype).itemsize
+        for entry in name_table(model.config)
+        for name in entry.names
+    }
+    write_tensors(directory, sizes, hf_tensors(model, dtype), shard_bytes)
     config = model.config.to_hf(jnp.dtype(dtype).name)
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")

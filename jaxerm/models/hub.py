@@ -1,0 +1,32 @@
+"""From a path or a hub name to a model directory; nothing is ever downloaded here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def model_directory(model: str | Path) -> Path:
+    """The directory of a model.
+
+    Args:
+      model: a directory, or a name like ``Qwen/Qwen3-VL-8B-Instruct`` whose files are in Hugging Face's local cache.
+
+    Raises:
+      FileNotFoundError: neither; says how to get the files.
+    """
+    path = Path(model)
+    if path.is_dir() or isinstance(model, Path) or not _HUB_NAME.fullmatch(model):
+        return path
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise FileNotFoundError(
+            f"{model} is no directory here, and not in the Hugging Face cache ({constants.HF_HUB_CACHE}): "
+            f"`hf download {model}` puts it there"
+        ) from None

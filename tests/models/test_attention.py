@@ -1,0 +1,119 @@
+"""Every way to compute attention, and log-probs in chunks, gives what the plain way gives, forwards and backwards."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxerm.models.attention import Kernel, attention
+from jaxerm.models.log_probs import chunked_log_probs
+from jaxerm.models.qwen3_vl.inputs import batch_inputs
+from jaxerm.models.sharding import make_mesh
+from jaxerm.train.losses import next_token_log_probs
+from tests.models import reference
+
+SPLASH = Kernel("splash", interpret=True)
+
+
+def arrays(length=150, batch=2, heads=4, kv_heads=2, depth=24):
+    """Two samples and padding in each row; a length and a depth that fit no tile."""
+    draw = np.random.RandomState(0).randn
+    q, k, v = (draw(batch, length, count, depth).astype(np.float32) for count in (heads, kv_heads, kv_heads))
+    segments = np.repeat([1, 2, 0], [length // 3, length // 2, length - length // 3 - length // 2])
+    return q, k, v, np.tile(segments, (batch, 1)).astype(np.int32)
+
+
+def value_and_gradients(kernel, causal, q, k, v, segments):
+    def loss(q, k, v):
+        out = attention(q, k, v, segments, segments, causal=causal, kernel=kernel)
+        return jnp.sum(jnp.where(segments[..., None, None] > 0, jnp.sin(out), 0)), out
+
+    (_, out), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(q, k, v)
+    return np.where(segments[..., None, None] > 0, out, 0), gradients
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+def test_splash_equals_xla_forwards_and_backwards(causal):
+    q, k, v, segments = arrays()
+    ours, our_gradients = value_and_gradients(SPLASH, causal, q, k, v, segments)
+    plain, gradients = value_and_gradients(Kernel("xla"), causal, q, k, v, segments)
+    np.testing.assert_allclose(ours, plain, atol=1e-5)
+    for mine, theirs in zip(our_gradients, gradients, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_splash_on_a_mesh_works_on_each_devices_rows_and_heads():
+    q, k, v, segments = arrays(length=128)
+    mesh = make_mesh({"fsdp": 2, "tensor": 2})
+    spread = Kernel("splash", mesh, interpret=True)
+    ours = jax.jit(lambda *x: attention(*x, segments, segments, causal=True, kernel=spread))(q, k, v)
+    plain = attention(q, k, v, segments, segments, causal=True)
+    real = segments > 0
+    np.testing.assert_allclose(np.asarray(ours)[real], np.asarray(plain)[real], atol=1e-5)
+    assert len(ours.sharding.device_set) == 4
+
+
+def test_cudnn_says_what_it_cannot_take():
+    q, k, v, segments = arrays(length=8)
+    with pytest.raises(ValueError, match="cuDNN's attention takes bfloat16 or float16, not float32"):
+        attention(jnp.asarray(q), k, v, segments, segments, causal=True, kernel=Kernel("cudnn"))
+
+
+@pytest.mark.skipif("gpu" not in {device.platform for device in jax.devices()}, reason="needs a GPU")
+def test_cudnn_equals_xla():
+    q, k, v, segments = arrays(length=128, depth=64)
+    q, k, v = (jnp.asarray(x, jnp.bfloat16) for x in (q, k, v))
+    ours = attention(q, k, v, segments, segments, causal=True, kernel=Kernel("cudnn"))
+    plain = attention(q, k, v, segments, segments, causal=True)
+    real = segments > 0
+    np.testing.assert_allclose(np.asarray(ours)[real], np.asarray(plain)[real], atol=2e-2)
+
+
+def test_the_kernel_of_a_platform_is_known_and_no_other_name_is():
+    assert [Kernel.best(name).name for name in ("tpu", "gpu", "cpu")] == ["splash", "cudnn", "xla"]
+    with pytest.raises(ValueError, match="attention 'flash' is unknown; there are xla, splash, cudnn"):
+        Kernel("flash")
+
+
+def test_chunks_give_the_log_probs_and_gradients_of_the_whole(reference_model):
+    samples = reference.prompts()
+    inputs = batch_inputs(samples, reference_model.config, length=reference.LENGTH, patches=reference.PATCHES)
+    banned = np.arange(96) == reference.IMAGE
+    graphdef, params = nnx.split(reference_model)
+    mask = (inputs.segment_ids > 0) & (inputs.tokens != reference.IMAGE)
+
+    def chunked(model):
+        hidden, _ = model.hidden_states(inputs)
+        out = chunked_log_probs(
+            model.unembed, hidden[:, :-1], inputs.tokens[:, 1:], temperature=0.7, banned=banned, chunk=20
+        )
+        return jnp.pad(out, ((0, 0), (1, 0)))
+
+    def whole(model):
+        return next_token_log_probs(model, inputs, temperature=0.7, banned=banned)
+
+    def run(log_probs):
+        def loss(params):
+            out = log_probs(nnx.merge(graphdef, params))
+            return jnp.sum(jnp.where(mask, out, 0)), out
+
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+
+    ((_, ours), our_gradients), ((_, theirs), gradients) = run(chunked), run(whole)
+    np.testing.assert_allclose(np.where(mask, ours, 0), np.where(mask, theirs, 0), atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), our_gradients, gradients)
+
+
+def test_chunks_never_hold_the_logits_of_all_positions():
+    hidden, table = jax.ShapeDtypeStruct((2, 64, 8), jnp.float32), jax.ShapeDtypeStruct((8, 1000), jnp.float32)
+    targets = jax.ShapeDtypeStruct((2, 64), jnp.int32)
+
+    def loss(hidden, table, targets):
+        return jnp.sum(chunked_log_probs(lambda h: h @ table, hidden, targets, chunk=16))
+
+    text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(hidden, table, targets).as_text()
+    assert "tensor<2x16x1000xf32>" in text
+    assert not any(shape in text for shape in ("2x64x1000", "4x2x16x1000", "128x1000"))
