@@ -13,58 +13,76 @@ from jaxerm.data.sources.drawings import COLOURS, KINDS, LETTERS, SIZES, Shape, 
 Change = tuple[Shape | None, Edit]
 
 
+def missing(shape: Shape) -> Edit:
+    """The entry of a shape that is not there."""
+    return Edit("remove", "structure_error", 3, shape.location, f"{shape.words} is missing")
+
+
+def extra(shape: Shape) -> Edit:
+    """The entry of a shape that should not be there."""
+    return Edit("add", "structure_error", 2, shape.location, f"{shape.words} is extra")
+
+
+def changes(old: Shape, new: Shape) -> list[Edit]:
+    """The entries of a shape that became another, one for each of its attributes: what, size, colour, place."""
+    where = old.location
+    found = []
+    if old.kind != new.kind:
+        found.append(Edit("reshape", "shape_error", 3, where, f"{new.noun}, should be {old.noun}"))
+    elif old.letter != new.letter:
+        found.append(Edit("reletter", "text_symbol_error", 2, where, f"{new.noun}, should be {old.letter}"))
+    if old.size != new.size:
+        # Small against large can be seen at once; neighbours differ by two pixels of sixty-four on each side.
+        severity = 2 if {new.size, old.size} == {"small", "large"} else 1
+        found.append(Edit("resize", "shape_error", severity, where, f"{new.size}, should be {old.size}"))
+    if old.colour != new.colour:
+        found.append(Edit("recolour", "style_error", 2, where, f"{new.colour}, should be {old.colour}"))
+    if old.cell != new.cell:
+        steps = max(abs(new.cell // 3 - old.cell // 3), abs(new.cell % 3 - old.cell % 3))
+        found.append(Edit("move", "structure_error", 1 + steps, where, f"{old.words} is at {new.location}"))
+    return found
+
+
 def _other(rng: np.random.Generator, values, current: str) -> str:
     values = [value for value in values if value != current]
     return values[rng.integers(len(values))]
 
 
+def _changed(shape: Shape, **attribute: str | int) -> Change:
+    changed = replace(shape, **attribute)
+    (edit,) = changes(shape, changed)
+    return changed, edit
+
+
 def _remove(shape: Shape, rng, free) -> Change:
-    return None, Edit("remove", "structure_error", 3, shape.location, f"{shape.words} is missing")
+    return None, missing(shape)
 
 
 def _move(shape: Shape, rng, free) -> Change | None:
-    if not free:
-        return None
-    cell = int(rng.choice(free))
-    moved = replace(shape, cell=cell)
-    steps = max(abs(cell // 3 - shape.cell // 3), abs(cell % 3 - shape.cell % 3))
-    text = f"{shape.words} is at {moved.location}"
-    return moved, Edit("move", "structure_error", 1 + steps, shape.location, text)
+    return _changed(shape, cell=int(rng.choice(free))) if free else None
 
 
 def _reshape(shape: Shape, rng, free) -> Change | None:
     if shape.kind == "letter":
         return None
-    kind = _other(rng, [kind for kind in KINDS if kind != "letter"], shape.kind)
-    text = f"{kind}, should be {shape.kind}"
-    return replace(shape, kind=kind), Edit("reshape", "shape_error", 3, shape.location, text)
+    return _changed(shape, kind=_other(rng, [kind for kind in KINDS if kind != "letter"], shape.kind))
 
 
 def _resize(shape: Shape, rng, free) -> Change:
-    size = _other(rng, SIZES, shape.size)
-    # Small against large can be seen at once; neighbours differ by two pixels of sixty-four on each side.
-    severity = 2 if {size, shape.size} == {"small", "large"} else 1
-    text = f"{size}, should be {shape.size}"
-    return replace(shape, size=size), Edit("resize", "shape_error", severity, shape.location, text)
+    return _changed(shape, size=_other(rng, SIZES, shape.size))
 
 
 def _recolour(shape: Shape, rng, free) -> Change:
-    colour = _other(rng, COLOURS, shape.colour)
-    text = f"{colour}, should be {shape.colour}"
-    return replace(shape, colour=colour), Edit("recolour", "style_error", 2, shape.location, text)
+    return _changed(shape, colour=_other(rng, COLOURS, shape.colour))
 
 
 def _reletter(shape: Shape, rng, free) -> Change | None:
-    if shape.kind != "letter":
-        return None
-    letter = _other(rng, LETTERS, shape.letter)
-    text = f"letter {letter}, should be {shape.letter}"
-    return replace(shape, letter=letter), Edit("reletter", "text_symbol_error", 2, shape.location, text)
+    return _changed(shape, letter=_other(rng, LETTERS, shape.letter)) if shape.kind == "letter" else None
 
 
 def _add(rng, free: list[int]) -> tuple[Shape, Edit]:
     shape = random_shape(rng, int(rng.choice(free)))
-    return shape, Edit("add", "structure_error", 2, shape.location, f"{shape.words} is extra")
+    return shape, extra(shape)
 
 
 _SHAPE_EDITS: tuple[Callable, ...] = (_remove, _move, _reshape, _resize, _recolour, _reletter)
