@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxerm.cli_data import data_app, eval_app
 from jaxerm.critique import TASKS, check_task
 
 # transformers says at import that it found no PyTorch; it needs none here.
@@ -22,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(data_app, name="data")
+app.add_typer(eval_app, name="eval")
 
 _Task = Annotated[str, typer.Option("--task", "-t", help=f"One of {', '.join(TASKS)}.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
