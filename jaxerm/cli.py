@@ -80,7 +80,7 @@ def synth(
     if opened.task != task:
         raise ValueError(f"source {source!r} is of task {opened.task}, not {task}")
     with RenderPool(options=RenderOptions(svg_size=size)) as pool, Ticker(f"synth {task}", n) as ticker:
-        maker = PairMaker(opened, pool, seed=seed, max_edits=max_edits)
+        maker = PairMaker(opened, pool, seed=seed, max_edits=max_edits, boxes=True)
 
         def pairs():
             for index in range(n):

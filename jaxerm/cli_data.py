@@ -12,6 +12,25 @@ data_app = typer.Typer(help="Look at pairs.", no_args_is_help=True)
 eval_app = typer.Typer(help="Benchmarks, run as published.", no_args_is_help=True)
 
 
+@data_app.callback()
+def _data() -> None:
+    """Look at pairs."""
+
+
+@data_app.command("look")
+def look(
+    folder: Annotated[Path, typer.Argument(help="Folder of pairs, as `jaxerm synth` writes it.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; look.html in the folder if none.")] = None,
+    limit: Annotated[int, typer.Option(help="Pairs, at most.", min=1)] = 300,
+    kind: Annotated[str | None, typer.Option(help="Only pairs with an edit of this kind, such as recolour.")] = None,
+) -> None:
+    """A contact sheet in one HTML file: pairs side by side, boxes drawn, the critique beneath."""
+    from jaxerm.data.look import write_sheet
+
+    path, count = write_sheet(folder, out, limit=limit, kind=kind)
+    print(f"{count} pairs in {path}")
+
+
 @eval_app.callback()
 def _evaluate() -> None:
     """Benchmarks, run as published."""
@@ -76,3 +95,22 @@ def _print_bench(scores: dict[str, Any]) -> None:
     console.print(f"judge: {scores['judge']}; precision and recall are the hard ones")
     if scores["unjudged"]:
         console.print(f"left out, the judge gave no readable answer: {', '.join(scores['unjudged'][:10])}")
+
+
+@data_app.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of pairs, as `jaxerm synth` writes it.")],
+    out: Annotated[Path, typer.Option(help="File to write: .parquet for verl, .array_record for Grain.")],
+    prompts: Annotated[str, typer.Option(help="Prompt set of verl's questions: brief or full.")] = "full",
+) -> None:
+    """Write pairs for other trainers."""
+    from jaxerm.data.export import write_array_record, write_verl
+    from jaxerm.data.pairs import read_pairs
+
+    if out.suffix == ".parquet":
+        count = write_verl(read_pairs(folder), out, prompts)
+    elif out.suffix == ".array_record":
+        count = write_array_record(read_pairs(folder), out)
+    else:
+        raise ValueError(f"{out}: the file ends in .parquet or .array_record")
+    print(f"{count} pairs in {out}")

@@ -13,8 +13,9 @@ from PIL import Image
 
 from jaxerm.critique import SCHEMAS, SEVERITIES, Critique, Task
 from jaxerm.data.corruption import corrupt
-from jaxerm.data.program import Corruption, Edit
+from jaxerm.data.program import Corruption, Edit, Program
 from jaxerm.data.sources import Source
+from jaxerm.data.visible import Box, change_box, differs
 from jaxerm.render import RenderPool
 
 LIST = "pairs.jsonl"
@@ -22,8 +23,6 @@ _FIELDS = {
     "id": str, "category": str, "gt_img_path": str, "pred_img_path": str, "human_errors": list, "edits": list,
     "reference_code": str, "prediction_code": str,
 }  # fmt: skip
-VISIBLE = 16
-"""Levels of 255 by which a pixel must change in some channel for a change to be seen."""
 
 
 class BrokenSample(ValueError):
@@ -41,6 +40,7 @@ class Pair:
       reference, prediction: uint8[H, W, 3], their renders.
       critique: the truth.
       edits: the ledger it was made from.
+      boxes: for each edit where it shows in the reference, None where that is not known; empty if nobody asked.
     """
 
     id: str
@@ -51,13 +51,24 @@ class Pair:
     prediction: np.ndarray
     critique: Critique
     edits: tuple[Edit, ...]
+    boxes: tuple[Box | None, ...] = ()
 
 
-def differs(one: np.ndarray, two: np.ndarray) -> bool:
-    """Whether two images, uint8[H, W, 3], can be told apart: another size, or a pixel `VISIBLE` levels off."""
-    if one.shape != two.shape:
-        return True
-    return bool((np.maximum(one, two) - np.minimum(one, two)).max(initial=0) >= VISIBLE)
+def drawn(program: Program, pool: RenderPool) -> np.ndarray:
+    """The picture of a program, uint8[H, W, 3]: its own where the source has one, else its render.
+
+    Raises:
+      BrokenSample: there is no readable picture, or the code does not render.
+    """
+    if program.picture is not None:
+        try:
+            return program.picture.open()
+        except ValueError as error:
+            raise BrokenSample(f"{program.name}: {error}") from None
+    result = pool.render(program.task, program.code)
+    if not result.ok:
+        raise BrokenSample(f"{program.name} does not render: {result.error.text}")
+    return result.image
 
 
 class PairMaker:
@@ -69,13 +80,21 @@ class PairMaker:
       seed: of all corruptions.
       max_edits: one to this many edits a pair.
       clean_share: share of pairs with none.
+      boxes: whether to find where each edit shows; it takes a render for each.
     """
 
     def __init__(
-        self, source: Source, pool: RenderPool, *, seed: int = 0, max_edits: int = 3, clean_share: float = 0.15
+        self,
+        source: Source,
+        pool: RenderPool,
+        *,
+        seed: int = 0,
+        max_edits: int = 3,
+        clean_share: float = 0.15,
+        boxes: bool = False,
     ):
         self.source, self.pool, self.seed = source, pool, seed
-        self.max_edits, self.clean_share = max_edits, clean_share
+        self.max_edits, self.clean_share, self.boxes = max_edits, clean_share, boxes
 
     def make(self, index: int) -> Pair:
         """Pair `index`: of program ``index % len(source)``, the same on every machine.
@@ -86,6 +105,8 @@ class PairMaker:
           BrokenSample: the code cannot be read, or one of the two programs does not render.
         """
         program = self.source[index % len(self.source)]
+        if not program.code:
+            raise BrokenSample(f"{program.name} (index {index}) has a picture and no code: there is nothing to corrupt")
         rng = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         clean = rng.random() < self.clean_share
         n_edits = 0 if clean else int(rng.integers(1, self.max_edits + 1))
@@ -99,25 +120,33 @@ class PairMaker:
             if not result.ok:
                 raise BrokenSample(f"{program.name} (index {index}) does not render: {result.error.text}")
             images.append(result.image)
-        edits = self._seen(corruption, *images)
+        edits, boxes = self._seen(corruption, *images)
         critique = Critique(program.task, tuple(edit.discrepancy for edit in edits))
-        return Pair(
-            f"{program.name}-{self.seed}-{index}", program.task, program.code, corruption.code, *images, critique, edits
-        )
+        name = f"{program.name}-{self.seed}-{index}"
+        return Pair(name, program.task, program.code, corruption.code, *images, critique, edits, boxes)
 
-    def _seen(self, corruption: Corruption, reference: np.ndarray, prediction: np.ndarray) -> tuple[Edit, ...]:
-        """The edits that can be seen: those that change the picture when they are made alone."""
+    def _seen(self, corruption: Corruption, reference: np.ndarray, prediction: np.ndarray):
+        """The edits that can be seen, those that change the picture when they are made alone, and their boxes."""
         if not differs(reference, prediction):
-            return ()
-        if len(corruption.edits) < 2 or not corruption.alone:
-            return corruption.edits
-        results = self.pool.map((corruption.program.task, code) for code in corruption.alone)
+            return (), ()
+        if not self.boxes and (corruption.sure or len(corruption.edits) < 2):
+            return corruption.edits, ()
         kept = []
-        for edit, result in zip(corruption.edits, results, strict=True):
+        for edit, image in zip(corruption.edits, self._alone(corruption, prediction), strict=True):
             # An edit that leaves nothing to see on its own is one that can be seen.
-            if result.image is None or differs(reference, result.image):
-                kept.append(edit)
-        return tuple(kept)
+            box = None if image is None else change_box(reference, image)
+            if image is None or box is not None:
+                kept.append((edit, box))
+        edits, boxes = zip(*kept, strict=True) if kept else ((), ())
+        return edits, boxes if self.boxes else ()
+
+    def _alone(self, corruption: Corruption, prediction: np.ndarray) -> Iterator[np.ndarray | None]:
+        """The picture with each edit alone."""
+        if len(corruption.edits) == 1:
+            yield prediction
+            return
+        for result in self.pool.map((corruption.program.task, code) for code in corruption.alone):
+            yield result.image
 
 
 def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:
@@ -125,7 +154,8 @@ def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:
 
     A line holds ``id``, ``idx``, ``category`` (the task), ``gt_img_path`` and ``pred_img_path`` relative to the folder,
     ``human_errors`` (type, severity, description), and what only this project reads: ``edits`` (kind, category,
-    severity, location, description), ``reference_code`` and ``prediction_code``.
+    severity, location, description), ``boxes`` (left, top, right, bottom in the reference's pixels, for each edit or
+    for none), ``reference_code`` and ``prediction_code``.
 
     Raises:
       OSError: the folder cannot be written to.
@@ -148,6 +178,7 @@ def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:
                     for edit in pair.edits
                 ],
                 "edits": [{name: getattr(edit, name) for name in Edit.__dataclass_fields__} for edit in pair.edits],
+                "boxes": [None if box is None else list(box) for box in pair.boxes],
                 "reference_code": pair.reference_code,
                 "prediction_code": pair.prediction_code,
             }
@@ -200,7 +231,16 @@ def _pair(line: Any, folder: Path) -> Pair:
         _image(folder / line["pred_img_path"]),
         critique,
         edits,
+        _boxes(line.get("boxes", []), len(edits)),
     )
+
+
+def _boxes(entries: Any, n: int) -> tuple[Box | None, ...]:
+    """Boxes are younger than the format: a list without them is whole."""
+    fits = isinstance(entries, list) and len(entries) in (0, n)
+    if not fits or not all(box is None or (isinstance(box, list) and len(box) == 4) for box in entries):
+        raise ValueError(f"boxes should be a list of {n} boxes, each null or four numbers")
+    return tuple(None if box is None else tuple(int(side) for side in box) for box in entries)
 
 
 def _edit(entry: Any, task: str) -> Edit:

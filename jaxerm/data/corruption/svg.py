@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick, shown
+from jaxerm.data.corruption.svg_more import MoreEdits
 from jaxerm.data.program import Edit
 from jaxerm.data.sources.drawings import COLOURS, LOCATIONS
 from jaxerm.data.svg_items import Item, cell_at, compose, items, transform_shape
@@ -54,11 +55,12 @@ def _set(element: Element, name: str, value: str) -> None:
         element.set(name, value)
 
 
-class _Editor:
+class _Editor(MoreEdits):
     """Draws steps for one drawing."""
 
     def __init__(self, root: Element, rng: np.random.Generator):
         self.root, self.rng = root, rng
+        self.noun, self.put = noun, _set
         self.box = view_box(root)
         self.side = max(self.box[2:])
         self.items = items(root)
@@ -73,7 +75,7 @@ class _Editor:
         texts = [item for item in self.items if item.element.tag == "text" and not len(item.element)]
         # Text is rare and says much: where there is any, it gets a third of the edits.
         on_texts = [lambda: self.retext(pick(self.rng, texts))] * (5 if texts else 0)
-        return [*on_items, *on_texts, self.add]
+        return [*on_items, *on_texts, self.add, *self.more()]
 
     def _step(self, item: Item, edit: tuple[str, str, int, str], apply: Callable[[Element], None]) -> Step:
         kind, category, severity, text = edit
@@ -254,16 +256,21 @@ class _Editor:
         return Step(edit, lambda root: root.append(Element(kind, new)), frozenset([("added", cell)]), (cell, y, x, 1e9))
 
 
+_ADDING = ("add", "letter", "paper")
 _GEOMETRY = ("x", "y", "width", "height", "rx", "ry", "cx", "cy", "r")
 
 
 def _applied(root: Element, steps: list[Step]) -> str:
     changed = copy.deepcopy(root)
-    # What is added goes to the end, after all that is counted from the start.
-    for step in sorted(steps, key=lambda step: step.edit.kind == "add"):
+    # What is added comes last, after all that is counted from the start.
+    for step in sorted(steps, key=lambda step: _ADDING.index(step.edit.kind) if step.edit.kind in _ADDING else -1):
         step.apply(changed)
     for parent in list(changed.iter()):
-        for child in list(parent):
+        for place, child in reversed(list(enumerate(parent))):
+            if shift := child.attrib.pop("repeated", None):
+                twin = copy.deepcopy(child)
+                transform_shape(twin, (1, 0, 0, 1, *map(float, shift.split())))
+                parent.insert(place + 1, twin)
             if child.attrib.pop("removed", None):
                 parent.remove(child)
     return write_svg(changed)
@@ -275,8 +282,9 @@ def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str,
     Locations are the nine words of `drawings.LOCATIONS`: where the middle of the shape is in the reference. A shape is
     small below an eighth of the canvas, large above a third. Severity: a shape missing counts 1 if it is small, 3 if it
     is large, else 2; a move 1 up to an eighth of the canvas, 3 from a quarter, else 2; another shape or a large part
-    mirrored or turned 3, a part 2; twice or half the size 2, less than that 1 (2 if large); extra shapes, text, colour,
-    fill and dashes 2 (1 on small shapes); lines too thick 2, too thin 1; opacity 0.2 counts 2, 0.5 counts 1.
+    mirrored or turned 3, a part 2; twice or half the size 2, less than that 1 (2 if large); extra or repeated shapes,
+    text, letters, colour, fill, outlines, dashes and background 2 (1 on small shapes), and so the whole drawing larger
+    or smaller; lines too thick 2, too thin 1; opacity 0.2 counts 2, 0.5 counts 1; line ends, corners, text size 1.
 
     Returns:
       The code, the ledger in reading order of the reference's locations, and the code with each edit alone.
