@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxerm.data.corruption.svg import corrupt_svg, noun
+from jaxerm.data.corruption.svg import corrupt_svg
+from jaxerm.data.corruption.svg_words import noun
 from jaxerm.data.sources import open_source
 from jaxerm.data.svg_items import items
 from jaxerm.data.svg_tree import compact_svg, read_svg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from jaxerm.data.corruption.plot_code import PlotCode, constants
+from jaxerm.data.corruption.plot_code import PlotCode, constants, grid_of
 from jaxerm.data.program import Edit
 
 _MARGIN = 0.05
@@ -15,14 +15,15 @@ _OTHERWISE = {
 """Edits that say themselves that the axis, or the whole chart, is another one; or after which it cannot be read."""
 
 
-def ticks(values: Collection[float], from_zero: bool) -> list[float] | None:
+def ticks(values: Collection[float], from_zero: bool, steps: int = 9) -> list[float] | None:
     """Where matplotlib puts the ticks of an axis that fits its data; None where all values are one.
 
-    The data's range and a margin of 5 % at both ends, none at the zero that bars stand on; about nine steps.
+    The data's range and a margin of 5 % at both ends, none at the zero that bars stand on.
 
     Args:
       values: the data.
       from_zero: whether bars begin at zero.
+      steps: at most; 9 where there is room for the labels.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -33,8 +34,12 @@ def ticks(values: Collection[float], from_zero: bool) -> list[float] | None:
         return None
     margin = _MARGIN * (high - low)
     low, high = (low if from_zero and low == 0 else low - margin), (high if from_zero and high == 0 else high + margin)
-    found = MaxNLocator(9, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    found = MaxNLocator(steps, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return [float(f"{tick:.10g}") + 0.0 for tick in found if low <= tick <= high]
+
+
+_STEPS = {("x", (1, 2)): 7, ("y", (2, 1)): 8}
+"""Fewer steps fit an axis of two subplots, at the size that `Charts` gives them."""
 
 
 def _axes(view: PlotCode) -> dict[str, list[float]]:
@@ -43,14 +48,17 @@ def _axes(view: PlotCode) -> dict[str, list[float]]:
     if not all(plot.second is not None for plot in view.plots) or {"ylim", "xlim"} & set(view.setters):
         return {}
     values = [value for plot in view.plots for value in plot.values]
+    grid = grid_of(view.subplots)
+    steps = {axis: _STEPS.get((axis, grid), 9) for axis in "xy"}
     found = {}
     if names <= set(_BARS):
-        found["x" if names == {"barh"} else "y"] = ticks(values, True)
+        axis = "x" if names == {"barh"} else "y"
+        found[axis] = ticks(values, True, steps[axis])
     elif names <= {"plot", "scatter"}:
-        found["y"] = ticks(values, False)
+        found["y"] = ticks(values, False, steps["y"])
         places = [place for plot in view.plots if plot.first is not None for place in _numbers(plot.first)]
         if places:
-            found["x"] = ticks(places, False)
+            found["x"] = ticks(places, False, steps["x"])
     return {axis: where for axis, where in found.items() if where}
 
 

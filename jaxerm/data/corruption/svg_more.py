@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxerm.data.corruption import svg_words as words
 from jaxerm.data.corruption.common import Step, other, pick
 from jaxerm.data.program import Edit
 from jaxerm.data.sources.drawings import COLOURS, LETTERS, LOCATIONS
@@ -9,7 +10,6 @@ from jaxerm.data.svg_items import Item, cell_at
 from jaxerm.data.svg_path import map_points, number
 from jaxerm.data.svg_tree import Element
 
-_ENDS = {"round": "round", "butt": "cut off", "square": "square"}
 _PAPER = ("yellow", "pink", "lightblue", "lightgray")
 
 
@@ -24,6 +24,11 @@ class MoreEdits:
         on_texts = [lambda: self.text_size(pick(self.rng, texts))] * (2 if texts else 0)
         return [*on_items, *on_texts, self.paper, self.letter, self.zoom]
 
+    @staticmethod
+    def _whole(said: words.Words, cell: int) -> Edit:
+        kind, category, severity, text = said
+        return Edit(kind, category, severity, LOCATIONS[cell], text)
+
     def repeat(self, item: Item) -> Step | None:
         """A second one of a shape, beside it."""
         dx, dy, way = pick(self.rng, ((1, 0, "right"), (-1, 0, "left"), (0, 1, "below"), (0, -1, "above")))
@@ -35,21 +40,17 @@ class MoreEdits:
         covered = any(self._trace(moved) == self._trace(known.points) for known in self.items)
         if not inside or covered or self._inherits_transform(item):
             return None
-        where = f"to its {way}" if way in ("left", "right") else way + " it"
 
-        severity = 1 if item.size < 1 / 8 else 2
-        text = f"{self.noun(item)} is there twice, the second {where}"
         # A second one in the tree would renumber what comes after it: it is marked here and put there at the end.
         shift = f"{dx * length} {dy * length}"
-        edit = ("repeat", "structure_error", severity, text)
-        return self._step(item, edit, lambda element: element.set("repeated", shift))
+        return self._step(item, words.repeated(item, way), lambda element: element.set("repeated", shift))
 
     def hollow(self, item: Item) -> Step | None:
         """Only the outline of a filled shape."""
         fill = item.get("fill", "black")
         if fill in ("none", "transparent") or fill.startswith("url") or item.get("stroke", "none") != "none":
             return None
-        if item.element.tag == "text" or item.size < 1 / 8:
+        if item.element.tag == "text" or item.size < words.SMALL:
             return None
         thin = number(self.side / 60, 2)
 
@@ -57,17 +58,16 @@ class MoreEdits:
             for name, value in (("fill", "none"), ("stroke", fill), ("stroke-width", thin)):
                 self.put(element, name, value)
 
-        text = f"{self.noun(item)} is an outline, should be filled {fill}"
-        return self._step(item, ("hollow", "style_error", 2, text), apply)
+        return self._step(item, words.hollow(item, fill), apply)
 
     def corner(self, item: Item) -> Step | None:
         """Round corners of a rectangle that had none, or none where there were some."""
         element = item.element
-        if element.tag != "rect" or item.size < 1 / 8:
+        if element.tag != "rect" or item.size < words.SMALL:
             return None
         round_now = any(element.get(name, "0") not in ("0", "") for name in ("rx", "ry"))
         left, top, right, bottom = item.bounds
-        if min(right - left, bottom - top) < self.side / 8:
+        if min(right - left, bottom - top) < self.side * words.SMALL:
             return None
 
         def apply(target: Element) -> None:
@@ -77,9 +77,7 @@ class MoreEdits:
             else:
                 target.set("rx", number(min(float(target.get("width")), float(target.get("height"))) / 3))
 
-        now, then = ("sharp", "round") if round_now else ("round", "sharp")
-        text = f"corners of the {self.noun(item)} are {now}, should be {then}"
-        return self._step(item, ("corner", "shape_error", 1, text), apply)
+        return self._step(item, words.cornered(item, not round_now), apply)
 
     def ends(self, item: Item) -> Step | None:
         """Another shape of the ends of an open line."""
@@ -89,14 +87,11 @@ class MoreEdits:
         if item.get("stroke", "none") == "none" or not open_line:
             return None
         now = item.get("stroke-linecap", "butt")
-        if now not in _ENDS:
+        if now not in words.ENDS:
             return None
         # Round against square can hardly be told apart.
         new = "butt" if now != "butt" else pick(self.rng, ("round", "square"))
-        text = f"ends of the {self.noun(item)} are {_ENDS[new]}, should be {_ENDS[now]}"
-        return self._step(
-            item, ("ends", "style_error", 1, text), lambda element: self.put(element, "stroke-linecap", new)
-        )
+        return self._step(item, words.ended(item, new, now), lambda element: self.put(element, "stroke-linecap", new))
 
     def text_size(self, item: Item) -> Step | None:
         """Text that is too large or too small."""
@@ -105,10 +100,9 @@ class MoreEdits:
         except ValueError:
             return None
         factor = pick(self.rng, (0.6, 1.5))
-        word = "smaller" if factor < 1 else "larger"
         return self._step(
             item,
-            ("text_size", "text_symbol_error", 1, f"{self.noun(item)} is {word}"),
+            words.text_sized(item, factor > 1),
             lambda element: self.put(element, "font-size", number(now * factor)),
         )
 
@@ -118,7 +112,7 @@ class MoreEdits:
         colour = pick(self.rng, _PAPER)
         place = {"x": left, "y": top, "width": width, "height": height}
         attributes = {name: number(value) for name, value in place.items()} | {"fill": colour, "stroke": "none"}
-        edit = Edit("paper", "style_error", 2, LOCATIONS[4], f"background is {colour}, should be white")
+        edit = self._whole(words.papered(colour), 4)
         return Step(
             edit, lambda root: root.insert(0, Element("rect", attributes)), frozenset(["paper"]), (4, -1, -1, -1)
         )
@@ -139,7 +133,7 @@ class MoreEdits:
             root.append(element)
 
         cell = cell_at(x, y, self.box)
-        edit = Edit("letter", "text_symbol_error", 2, LOCATIONS[cell], f"{colour} letter {letter} is extra")
+        edit = self._whole(words.extra_letter(letter, colour), cell)
         return Step(edit, apply, frozenset([("added", cell)]), (cell, y, x, 1e9))
 
     def zoom(self) -> Step:
@@ -148,8 +142,7 @@ class MoreEdits:
         factor = pick(self.rng, (0.7, 1.25))
         dx, dy = width * (1 / factor - 1) / 2, height * (1 / factor - 1) / 2
         view = " ".join(number(value) for value in (left - dx, top - dy, width / factor, height / factor))
-        word = "smaller than it should be" if factor < 1 else "larger than it should be"
-        edit = Edit("zoom", "structure_error", 2, LOCATIONS[4], f"the whole drawing is {word}")
+        edit = self._whole(words.zoomed(factor < 1), 4)
         # It moves everything: nothing else that is said of a place would be true.
         touches = frozenset([*self.number.values(), "paper", *(("added", cell) for cell in range(9))])
         return Step(edit, lambda root: root.set("viewBox", view), touches, (-1,))
