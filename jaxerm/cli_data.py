@@ -105,7 +105,7 @@ def export(
 ) -> None:
     """Write pairs for other trainers."""
     from jaxerm.data.export import write_array_record, write_verl
-    from jaxerm.data.pairs import read_pairs
+    from jaxerm.data.pair_files import read_pairs
 
     if out.suffix == ".parquet":
         count = write_verl(read_pairs(folder), out, prompts)

@@ -13,7 +13,8 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from jaxerm.data.pairs import Pair, read_pairs
+from jaxerm.data.pair_files import read_pairs
+from jaxerm.data.pairs import Pair
 
 COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#e377c2", "#8c564b")
 """Of boxes and of their entries, in turn."""

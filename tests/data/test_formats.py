@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from jaxerm.data.export import write_array_record, write_verl
-from jaxerm.data.pairs import BrokenSample, PairMaker, drawn, write_pairs
+from jaxerm.data.pair_files import write_pairs
+from jaxerm.data.pairs import BrokenSample, PairMaker, drawn
 from jaxerm.data.picture import Picture, picture_of
 from jaxerm.data.sources import open_source
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jaxerm.data.look import write_sheet
-from jaxerm.data.pairs import PairMaker, read_pairs, write_pairs
+from jaxerm.data.pair_files import read_pairs, write_pairs
+from jaxerm.data.pairs import PairMaker
 from jaxerm.data.sources import open_source
 from jaxerm.data.visible import change_box, differs
 
@@ -100,3 +101,30 @@ def test_the_sheet_can_show_one_kind(boxed, tmp_path):
     assert count == 1
     with pytest.raises(ValueError, match="no pair with an edit of kind 'nothing'"):
         write_sheet(tmp_path, kind="nothing")
+
+
+def run(monkeypatch, capsys, *arguments):
+    """The command in this process: (status, what it printed, what it complained of)."""
+    from jaxerm.cli import main
+
+    monkeypatch.setattr("sys.argv", ["jaxerm", "data", *map(str, arguments)])
+    status = 0
+    try:
+        main()
+    except SystemExit as done:
+        status = done.code or 0
+    return status, *capsys.readouterr()
+
+
+def test_the_commands(boxed, tmp_path, monkeypatch, capsys):
+    write_pairs(boxed, tmp_path)
+    status, out, _ = run(monkeypatch, capsys, "look", tmp_path, "--limit", 2, "--out", tmp_path / "sheet.html")
+    assert status == 0 and out.startswith("2 pairs in") and (tmp_path / "sheet.html").is_file()
+    status, out, _ = run(monkeypatch, capsys, "export", tmp_path, "--out", tmp_path / "p.array_record")
+    assert status == 0 and out.startswith(f"{len(boxed)} pairs in")
+    for arguments, words in (
+        (("look", tmp_path / "nowhere"), "there is no folder"),
+        (("export", tmp_path, "--out", "x.txt"), ".parquet or .array_record"),
+    ):
+        status, _, err = run(monkeypatch, capsys, *arguments)
+        assert status == 2 and words in err and len(err.strip().splitlines()) == 1

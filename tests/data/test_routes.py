@@ -12,7 +12,7 @@ import pytest
 from jaxerm.critique import Critique, Discrepancy
 from jaxerm.data.chat import Chat
 from jaxerm.data.natural.routes import Attempt, Router, Structure, Teacher, mentions_fit, natural_pairs
-from jaxerm.data.pairs import read_pairs, write_pairs
+from jaxerm.data.pair_files import read_pairs, write_pairs
 from jaxerm.data.program import Edit
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 120 |\n| 2 | y |"
