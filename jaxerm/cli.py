@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jaxerm.cli_data import data_app, eval_app
 from jaxerm.critique import TASKS, check_task
 
 # transformers says at import that it found no PyTorch; it needs none here.
@@ -22,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(data_app, name="data")
+app.add_typer(eval_app, name="eval")
 
 _Task = Annotated[str, typer.Option("--task", "-t", help=f"One of {', '.join(TASKS)}.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -66,7 +70,8 @@ def synth(
     size: Annotated[int, typer.Option(help="Side of a rendered SVG in pixels.", min=16)] = 336,
 ) -> None:
     """Make pairs with a known ledger: images and pairs.jsonl."""
-    from jaxerm.data.pairs import PairMaker, write_pairs
+    from jaxerm.data.pair_files import write_pairs
+    from jaxerm.data.pairs import PairMaker, make_pairs
     from jaxerm.data.sources import default_source, open_source
     from jaxerm.progress import Ticker
     from jaxerm.render import RenderOptions, RenderPool
@@ -75,16 +80,19 @@ def synth(
     opened = open_source(source, task=task) if Path(source).is_dir() else open_source(source)
     if opened.task != task:
         raise ValueError(f"source {source!r} is of task {opened.task}, not {task}")
+    broken: list[str] = []
     with RenderPool(options=RenderOptions(svg_size=size)) as pool, Ticker(f"synth {task}", n) as ticker:
-        maker = PairMaker(opened, pool, seed=seed, max_edits=max_edits)
+        maker = PairMaker(opened, pool, seed=seed, max_edits=max_edits, boxes=True)
 
         def pairs():
-            for index in range(n):
-                yield maker.make(index)
-                ticker.update(index + 1)
+            for count, pair in enumerate(make_pairs(maker, n, broken), start=1):
+                yield pair
+                ticker.update(count)
 
         write_pairs(pairs(), out)
     print(f"{n} pairs in {out / 'pairs.jsonl'}")
+    for message in broken:
+        print(f"jaxerm: passed over: {message}", file=sys.stderr)
 
 
 def _train(recipe: str, overrides: list[str] | None, kind: str, overwrite: bool) -> None:

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from jaxerm.critique import Critique
 from jaxerm.data.natural.drawing import compare_drawings
-from jaxerm.data.pairs import Pair, PairMaker, write_pairs
+from jaxerm.data.pair_files import write_pairs
+from jaxerm.data.pairs import Pair, PairMaker
 from jaxerm.data.sources import open_source
 from jaxerm.demo_report import write_demo_report
 from jaxerm.eval.critiques import critique_scores
@@ -213,7 +214,9 @@ def run_demo(
         with demo.phase("reward_model_sft", "2. A reward model learns to criticise images"):
             pairs = held_out_pairs(pool)
             pairs["attempts"] = drawing_attempts(start, _held_out_drawings(2), 16, pool, grpo, seed)
-            attempts = drawing_attempts(start, {"max_shapes": 4, "min_shapes": 3, "seed": 100 + seed}, _ATTEMPTED, pool, grpo, seed)
+            attempts = drawing_attempts(
+                start, {"max_shapes": 4, "min_shapes": 3, "seed": 100 + seed}, _ATTEMPTED, pool, grpo, seed
+            )
             write_pairs(attempts, demo.out / "attempts")
             demo.say(f"{len(attempts)} attempts of the policy, compared with their references, are learned from too")
             before = scores_of(judge(judge_of(base_model, retries=0), pairs, grpo), pairs)

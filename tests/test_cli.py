@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxerm.cli import main
-from jaxerm.data.pairs import PairFolder
+from jaxerm.data.pair_files import PairFolder
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
 

@@ -1,29 +1,20 @@
-"""Pairs of reference and attempt with the critique that is known to be true of them; made, written and read."""
+"""Pairs of reference and attempt with the critique that is known to be true of them, and how they are made."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from jaxerm.critique import SCHEMAS, SEVERITIES, Critique, Task
+from jaxerm.critique import Critique, Task
 from jaxerm.data.corruption import corrupt
-from jaxerm.data.program import Corruption, Edit
+from jaxerm.data.program import Corruption, Edit, Program
 from jaxerm.data.sources import Source
+from jaxerm.data.visible import Box, change_box, differs
 from jaxerm.render import RenderPool
-
-LIST = "pairs.jsonl"
-_FIELDS = {
-    "id": str, "category": str, "gt_img_path": str, "pred_img_path": str, "human_errors": list, "edits": list,
-    "reference_code": str, "prediction_code": str,
-}  # fmt: skip
-VISIBLE = 16
-"""Levels of 255 by which a pixel must change in some channel for a change to be seen."""
 
 
 class BrokenSample(ValueError):
@@ -41,6 +32,7 @@ class Pair:
       reference, prediction: uint8[H, W, 3], their renders.
       critique: the truth.
       edits: the ledger it was made from.
+      boxes: for each edit where it shows in the reference, None where that is not known; empty if nobody asked.
     """
 
     id: str
@@ -51,13 +43,24 @@ class Pair:
     prediction: np.ndarray
     critique: Critique
     edits: tuple[Edit, ...]
+    boxes: tuple[Box | None, ...] = ()
 
 
-def differs(one: np.ndarray, two: np.ndarray) -> bool:
-    """Whether two images, uint8[H, W, 3], can be told apart: another size, or a pixel `VISIBLE` levels off."""
-    if one.shape != two.shape:
-        return True
-    return bool((np.maximum(one, two) - np.minimum(one, two)).max(initial=0) >= VISIBLE)
+def drawn(program: Program, pool: RenderPool) -> np.ndarray:
+    """The picture of a program, uint8[H, W, 3]: its own where the source has one, else its render.
+
+    Raises:
+      BrokenSample: there is no readable picture, or the code does not render.
+    """
+    if program.picture is not None:
+        try:
+            return program.picture.open()
+        except ValueError as error:
+            raise BrokenSample(f"{program.name}: {error}") from None
+    result = pool.render(program.task, program.code)
+    if not result.ok:
+        raise BrokenSample(f"{program.name} does not render: {result.error.text}")
+    return result.image
 
 
 class PairMaker:
@@ -69,13 +72,21 @@ class PairMaker:
       seed: of all corruptions.
       max_edits: one to this many edits a pair.
       clean_share: share of pairs with none.
+      boxes: whether to find where each edit shows; it takes a render for each.
     """
 
     def __init__(
-        self, source: Source, pool: RenderPool, *, seed: int = 0, max_edits: int = 3, clean_share: float = 0.15
+        self,
+        source: Source,
+        pool: RenderPool,
+        *,
+        seed: int = 0,
+        max_edits: int = 3,
+        clean_share: float = 0.15,
+        boxes: bool = False,
     ):
         self.source, self.pool, self.seed = source, pool, seed
-        self.max_edits, self.clean_share = max_edits, clean_share
+        self.max_edits, self.clean_share, self.boxes = max_edits, clean_share, boxes
 
     def make(self, index: int) -> Pair:
         """Pair `index`: of program ``index % len(source)``, the same on every machine.
@@ -86,6 +97,8 @@ class PairMaker:
           BrokenSample: the code cannot be read, or one of the two programs does not render.
         """
         program = self.source[index % len(self.source)]
+        if not program.code:
+            raise BrokenSample(f"{program.name} (index {index}) has a picture and no code: there is nothing to corrupt")
         rng = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         clean = rng.random() < self.clean_share
         n_edits = 0 if clean else int(rng.integers(1, self.max_edits + 1))
@@ -99,151 +112,65 @@ class PairMaker:
             if not result.ok:
                 raise BrokenSample(f"{program.name} (index {index}) does not render: {result.error.text}")
             images.append(result.image)
-        edits = self._seen(corruption, *images)
+        edits, boxes = self._seen(corruption, *images)
         critique = Critique(program.task, tuple(edit.discrepancy for edit in edits))
-        return Pair(
-            f"{program.name}-{self.seed}-{index}", program.task, program.code, corruption.code, *images, critique, edits
-        )
+        name = f"{program.name}-{self.seed}-{index}"
+        return Pair(name, program.task, program.code, corruption.code, *images, critique, edits, boxes)
 
-    def _seen(self, corruption: Corruption, reference: np.ndarray, prediction: np.ndarray) -> tuple[Edit, ...]:
-        """The edits that can be seen: those that change the picture when they are made alone."""
+    def _seen(self, corruption: Corruption, reference: np.ndarray, prediction: np.ndarray):
+        """The edits that can be seen, those that change the picture when they are made alone, and their boxes."""
         if not differs(reference, prediction):
-            return ()
-        if len(corruption.edits) < 2 or not corruption.alone:
-            return corruption.edits
-        results = self.pool.map((corruption.program.task, code) for code in corruption.alone)
+            return (), ()
+        if not self.boxes and (corruption.sure or len(corruption.edits) < 2):
+            return corruption.edits, ()
         kept = []
-        for edit, result in zip(corruption.edits, results, strict=True):
+        for edit, image in zip(corruption.edits, self._alone(corruption, prediction), strict=True):
             # An edit that leaves nothing to see on its own is one that can be seen.
-            if result.image is None or differs(reference, result.image):
-                kept.append(edit)
-        return tuple(kept)
+            box = None if image is None else change_box(reference, image)
+            if image is None or box is not None:
+                kept.append((edit, box))
+        edits, boxes = zip(*kept, strict=True) if kept else ((), ())
+        return edits, boxes if self.boxes else ()
+
+    def _alone(self, corruption: Corruption, prediction: np.ndarray) -> Iterator[np.ndarray | None]:
+        """The picture with each edit alone."""
+        if len(corruption.edits) == 1:
+            yield prediction
+            return
+        for result in self.pool.map((corruption.program.task, code) for code in corruption.alone):
+            yield result.image
 
 
-def write_pairs(pairs: Iterable[Pair], out: str | Path) -> Path:
-    """Writes pairs as they come and returns the list, ``pairs.jsonl``; what was in that list before is replaced.
+def make_pairs(maker: PairMaker, n: int, broken: list[str] | None = None) -> Iterator[Pair]:
+    """Pairs 0, 1, 2, ... until there are `n`; what is broken is passed over.
 
-    A line holds ``id``, ``idx``, ``category`` (the task), ``gt_img_path`` and ``pred_img_path`` relative to the folder,
-    ``human_errors`` (type, severity, description), and what only this project reads: ``edits`` (kind, category,
-    severity, location, description), ``reference_code`` and ``prediction_code``.
-
-    Raises:
-      OSError: the folder cannot be written to.
-    """
-    out = Path(out)
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    with (out / LIST).open("w", encoding="utf-8") as file:
-        for index, pair in enumerate(pairs):
-            names = [f"images/{index:06d}_{side}.png" for side in ("gt", "pred")]
-            for name, image in zip(names, (pair.reference, pair.prediction), strict=True):
-                Image.fromarray(image).save(out / name)
-            line = {
-                "id": pair.id,
-                "idx": index,
-                "category": pair.task,
-                "gt_img_path": names[0],
-                "pred_img_path": names[1],
-                "human_errors": [
-                    {"type": edit.category, "severity": edit.severity, "description": edit.description}
-                    for edit in pair.edits
-                ],
-                "edits": [{name: getattr(edit, name) for name in Edit.__dataclass_fields__} for edit in pair.edits],
-                "reference_code": pair.reference_code,
-                "prediction_code": pair.prediction_code,
-            }
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    return out / LIST
-
-
-class PairFolder:
-    """The pairs that `write_pairs` wrote, with random access; a pair is read, images included, when it is asked for.
+    Several are in the making at a time, in order, and no more than the pool has work for.
 
     Args:
-      folder: where ``pairs.jsonl`` is.
+      maker: of the pairs.
+      n: pairs.
+      broken: takes the messages of what was passed over.
 
     Raises:
-      ValueError: no list there.
+      BrokenSample: more were broken than whole, and at least 20: there is something wrong with the source.
     """
-
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        self.path = self.folder / LIST
-        if not self.path.is_file():
-            where = self.folder
-            raise ValueError(f"there is no {LIST} in {where}" if where.is_dir() else f"there is no folder {where}")
-        self._places: list[tuple[int, int]] = []
-        """Of each pair: number of its line, and the byte it starts at."""
-        place = 0
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    self._places.append((number, place))
-                place += len(line)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> Pair:
-        """Pair `index`.
-
-        Raises:
-          ValueError: a broken line or a missing image; one line that names the file, and the line by its number.
-          IndexError: there are fewer.
-        """
-        number, place = self._places[index]
-        with self.path.open("rb") as file:
-            file.seek(place)
-            line = file.readline()
-        try:
-            return _pair(json.loads(line), self.folder)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{self.path}, line {number}: not JSON: {error}") from None
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{self.path}, line {number}: not UTF-8: {error}") from None
-        except (ValueError, OSError) as error:
-            raise ValueError(f"{self.path}, line {number}: {error}") from None
-
-
-def _pair(line: Any, folder: Path) -> Pair:
-    if not isinstance(line, dict):
-        raise ValueError(f"a {type(line).__name__}, not an object")
-    for name, kind in _FIELDS.items():
-        if not isinstance(line.get(name), kind):
-            found = f"is {type(line[name]).__name__}" if name in line else "is missing"
-            raise ValueError(f"field {name!r} {found}, should be {kind.__name__}")
-    task = line["category"]
-    if task not in SCHEMAS:
-        raise ValueError(f"category is {task!r}; there are {', '.join(SCHEMAS)}")
-    edits = tuple(_edit(entry, task) for entry in line["edits"])
-    critique = Critique(task, tuple(edit.discrepancy for edit in edits))
-    return Pair(
-        line["id"],
-        task,
-        line["reference_code"],
-        line["prediction_code"],
-        _image(folder / line["gt_img_path"]),
-        _image(folder / line["pred_img_path"]),
-        critique,
-        edits,
-    )
-
-
-def _edit(entry: Any, task: str) -> Edit:
-    try:
-        edit = Edit(**entry)
-    except TypeError:
-        raise ValueError(f"an edit has the fields {', '.join(Edit.__dataclass_fields__)}, not {entry!r:.60}") from None
-    if edit.category not in SCHEMAS[task].categories or edit.severity not in SEVERITIES:
-        raise ValueError(f"an edit has category {edit.category!r} and severity {edit.severity!r}")
-    return edit
-
-
-def _image(path: Path) -> np.ndarray:
-    """uint8[H, W, 3]."""
-    if not path.is_file():
-        raise ValueError(f"there is no image {path}")
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise ValueError(f"{path}: {error}") from None
+    messages = broken if broken is not None else []
+    ahead = 2 * maker.pool.workers
+    with ThreadPoolExecutor(ahead) as threads:
+        pending = deque(threads.submit(maker.make, index) for index in range(min(ahead, n)))
+        index, done = len(pending), 0
+        while done < n:
+            try:
+                pair = pending.popleft().result()
+            except BrokenSample as error:
+                messages.append(str(error))
+                if len(messages) >= 20 and len(messages) > done:
+                    raise BrokenSample(
+                        f"{len(messages)} samples are broken and {done} whole; the last: {error}"
+                    ) from None
+            else:
+                done += 1
+                yield pair
+            if done + len(pending) < n:
+                pending.append(threads.submit(maker.make, index))
+                index += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxerm.critique import Critique, Discrepancy, Task
+from jaxerm.data.picture import Picture
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,15 @@ class Program:
       task: the language and engine: chart, table or svg.
       code: what draws it.
       name: where it comes from.
-      description: the picture in words.
+      description: the picture in words; empty where there are none.
+      picture: the picture itself where the source has it, which then need not be drawn; code may be empty.
     """
 
     task: Task
     code: str
     name: str
     description: str
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,15 @@ class Corruption:
       program: the reference.
       code: with all edits.
       edits: the ledger.
-      alone: for each edit the code with that edit only, to see whether it shows; empty where every edit is known to.
+      alone: for each edit the code with that edit only.
+      sure: whether every edit is known to show, so that nobody has to look.
     """
 
     program: Program
     code: str
     edits: tuple[Edit, ...]
-    alone: tuple[str, ...] = ()
+    alone: tuple[str, ...]
+    sure: bool = False
 
     @property
     def critique(self) -> Critique:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxerm.data.examples import Example, pair_example, picture_example
-from jaxerm.data.pairs import LIST, BrokenSample, Pair, PairFolder, PairMaker
+from jaxerm.data.pair_files import LIST, PairFolder
+from jaxerm.data.pairs import Pair, PairMaker, drawn
 from jaxerm.data.pipeline import Component
 from jaxerm.data.sources import open_source
 from jaxerm.prompts import Prompts
@@ -21,10 +22,7 @@ _PAIRS_PER_PROGRAM = 1_000
 def _pictures(source: Any, role: str, pool: RenderPool, prompts: Prompts):
     def make(index: int) -> Example:
         program = source[index]
-        result = pool.render(program.task, program.code)
-        if not result.ok:
-            raise BrokenSample(f"{program.name} (index {index}) does not render: {result.error.text}")
-        return picture_example(role, program, result.image, prompts)
+        return picture_example(role, program, drawn(program, pool), prompts)
 
     return make
 

@@ -11,12 +11,23 @@ import pytest
 from jaxerm.data.corruption.chart import corrupt_chart
 from jaxerm.data.corruption.common import contrast
 from jaxerm.data.corruption.plot_code import read_plot_code, spliced
+from jaxerm.data.corruption.plot_scale import ticks
 from jaxerm.data.sources import open_source
+from jaxerm.data.sources.charts import KINDS
 
 WORDS = {"title": "title", "x-axis label": "x", "y-axis label": "y"}
 METHODS = {
     "bar chart": "bar", "horizontal bar chart": "barh", "line chart": "plot", "scatter chart": "scatter",
 }  # fmt: skip
+
+ADDED = {
+    "log": r'set_[xy]scale\("log"\)', "invert": r"invert_[xy]axis", "no_ticks": "label(left|bottom)=False",
+    "turn_ticks": "labelrotation=90", "face": "set_facecolor", "frame": "spines", "title_size": "fontsize=8",
+    "title_place": 'loc="left"', "line_width": "linewidth=4.5", "bar_width": "(width|height)=0.35", "fade": "alpha=0.3",
+    "extra_subplot": r"\(ax, empty\) = plt.subplots\((1, 2|2, 1)",
+}  # fmt: skip
+"""What stands in the code after such an edit, and does not before."""
+SINGLE = KINDS[:-1]
 
 
 def keyword(plot, name):
@@ -26,7 +37,22 @@ def keyword(plot, name):
 def check(edit, before, after):
     """Asserts that one edit is what it says."""
     text, old, new = edit.description, before.plots[0], after.plots[0]
-    if edit.location in WORDS:
+    if edit.kind in ADDED:
+        assert re.search(ADDED[edit.kind], after.code) and not re.search(ADDED[edit.kind], before.code)
+    elif edit.kind == "swap_values":
+        first = int(edit.location.split(" ")[1]) - 1
+        second = int(re.match(r"its value is that of \w+ (\d+)", text).group(1)) - 1
+        pairs = [(p.values, q.values) for p, q in zip(before.plots, after.plots, strict=True) if p.values != q.values]
+        ((was, now),) = pairs
+        assert (now[first], now[second]) == (was[second], was[first]) and sorted(now) == sorted(was)
+    elif edit.kind == "add_series":
+        assert len(after.plots) == 2 and sorted(after.plots[1].values) == sorted(old.values)
+        assert keyword(after.plots[1], "color").removeprefix("tab:") in text
+    elif edit.kind == "legend_entry":
+        labels = [{keyword(plot, "label") for plot in code.plots} for code in (before, after)]
+        ((then,), (now,)) = (labels[0] - labels[1], labels[1] - labels[0])
+        assert text == "entry is {}, should be {}".format(*contrast(now, then))
+    elif edit.location in WORDS:
         what = WORDS[edit.location]
         if text == f"{edit.location} is missing":
             assert what in before.setters and what not in after.setters
@@ -86,23 +112,27 @@ def check(edit, before, after):
 
 
 def test_single_edits_do_to_the_program_what_they_say():
-    charts = open_source("charts")
+    charts = open_source("charts", kinds=SINGLE)
     seen = set()
     for index in range(900):
         code = charts[index].code
-        changed, edits, _ = corrupt_chart(code, np.random.Generator(np.random.Philox(key=[5, index])), 1)
-        for edit in edits:
-            seen.add(edit.kind)
-            check(edit, read_plot_code(code), read_plot_code(changed))
-    assert len(seen) == 19
+        changed, edits, alone = corrupt_chart(code, np.random.Generator(np.random.Philox(key=[5, index])), 1)
+        if not edits:
+            continue
+        assert alone[0] == changed and not any(alone[1:])
+        check(edits[0], read_plot_code(code), read_plot_code(changed))
+        seen |= {edit.kind for edit in edits}
+        assert all(edit.kind == "rescale" for edit in edits[1:])
+    assert len(seen) == 19 + len(ADDED) + 4
 
 
 def test_several_edits_make_a_program_and_leave_the_other_lines():
-    charts = open_source("charts")
+    charts = open_source("charts", kinds=SINGLE)
     for index in range(200):
         code = charts[index].code
         changed, edits, _ = corrupt_chart(code, np.random.Generator(np.random.Philox(key=[2, index])), 4)
         ast.parse(changed)
+        edits = [edit for edit in edits if edit.kind != "rescale"]
         kept = [line for line in code.splitlines() if line in changed.splitlines()]
         assert len(kept) >= len(code.splitlines()) - len(edits) and changed.endswith('plt.savefig("chart.png")')
 
@@ -132,3 +162,91 @@ def test_splices_that_overlap_are_refused():
     assert spliced("abcdef", [((4, 5), "X"), ((0, 2), "Y")]) == "YcdXf"
     with pytest.raises(ValueError, match="overlap"):
         spliced("abcdef", [((0, 3), "X"), ((2, 4), "Y")])
+
+
+def drawn_axes(code):
+    """The axes a program draws, by matplotlib itself."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    exec(code.replace("plt.savefig", "fig.canvas.draw() #"), {})
+    return plt.gcf().axes
+
+
+def test_edits_of_two_subplots_name_the_right_one():
+    panels = open_source("charts", kinds=("panels",))
+    seen = set()
+    for index in range(250):
+        code = panels[index].code
+        changed, edits, _ = corrupt_chart(code, np.random.Generator(np.random.Philox(key=[4, index])), 2)
+        ast.parse(changed)
+        for edit in edits:
+            seen.add(edit.kind)
+            place = re.search(r"(left|right|top|bottom) subplot", edit.location)
+            assert place or edit.location == "whole figure"
+        if len(edits) == 1 and place and edits[0].kind not in ("remove_subplot", "rescale"):
+            # Only lines of the subplot it names are others.
+            lines = set(changed.splitlines()) ^ set(code.splitlines())
+            assert {line[:2] for line in lines} == {"ax" if place.group(1) in ("left", "top") else "bx"}
+    assert {"remove_subplot", "arrange", "share", "swap_subplots", "value"} <= seen
+
+
+def test_what_is_done_to_subplots_can_be_seen_in_the_figure():
+    panels = open_source("charts", kinds=("panels",))
+    done = set()
+    for index in range(200):
+        code = panels[index].code
+        changed, edits, _ = corrupt_chart(code, np.random.Generator(np.random.Philox(key=[7, index])), 1)
+        kind = edits[0].kind if edits else None
+        if kind in done or kind not in ("remove_subplot", "arrange", "share", "swap_subplots"):
+            continue
+        done.add(kind)
+        before, after = ([axes.get_title() for axes in drawn_axes(text)] for text in (code, changed))
+        shape = drawn_axes(changed)[0].get_gridspec().get_geometry()
+        if kind == "remove_subplot":
+            first = edits[0].location in ("left subplot", "top subplot")
+            assert after == [before[1 if first else 0]]
+        elif kind == "arrange":
+            assert shape == drawn_axes(code)[0].get_gridspec().get_geometry()[::-1] and after == before
+        elif kind == "share":
+            one, two = drawn_axes(changed)
+            assert one.get_ylim() == two.get_ylim()
+        else:
+            assert after == before[::-1]
+    assert len(done) == 4
+
+
+def test_ticks_are_where_matplotlib_puts_them():
+    charts = open_source("charts", kinds=("bar", "line", "scatter"))
+    checked = 0
+    for index in range(40):
+        axes = drawn_axes(charts[index].code)[0]
+        plot = read_plot_code(charts[index].code).plots[0]
+        low, high = axes.get_ylim()
+        real = [tick for tick in axes.get_yticks() if low <= tick <= high]
+        assert ticks(plot.values, plot.name == "bar") == pytest.approx(real)
+        checked += 1
+    assert checked == 40
+
+
+def test_an_axis_that_comes_to_other_ticks_is_an_entry():
+    code = (
+        "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.bar(['a', 'b', 'c'], [10, 20, 30])\n"
+        "plt.savefig('c.png')"
+    )
+    found = 0
+    for seed in range(120):
+        changed, edits, _ = corrupt_chart(code, np.random.Generator(np.random.Philox(key=[6, seed])), 1)
+        if not edits or edits[0].kind not in ("value", "remove_point", "swap_values"):
+            continue
+        tops = [max(axes.get_yticks()[axes.get_yticks() <= axes.get_ylim()[1]]) for axes in
+                (drawn_axes(code)[0], drawn_axes(changed)[0])]  # fmt: skip
+        said = [edit.description for edit in edits[1:]]
+        assert said == (
+            [f"ticks run from 0 to {tops[1]:g}, should run from 0 to {tops[0]:g}"] if tops[0] != tops[1] else []
+        )
+        found += bool(said)
+    assert found >= 3

@@ -10,7 +10,8 @@ import pytest
 
 from jaxerm.critique import Critique
 from jaxerm.data import pairs as pairs_module
-from jaxerm.data.pairs import BrokenSample, PairFolder, PairMaker, differs, write_pairs
+from jaxerm.data.pair_files import PairFolder, write_pairs
+from jaxerm.data.pairs import BrokenSample, PairMaker, differs, make_pairs
 from jaxerm.data.program import Corruption, Edit, Program
 from jaxerm.data.sources import open_source
 
@@ -93,6 +94,31 @@ def test_what_does_not_draw_is_named(pool):
         PairMaker(One('<svg viewBox="0 0 9 9"/>'), pool, clean_share=1.0).make(4)
     with pytest.raises(BrokenSample, match="index 3: one cannot be corrupted: .*table"):
         PairMaker(One("<table></table>", task="table"), pool).make(3)
+
+
+class Some:
+    """A source whose programs 1, 3, 5, ... do not render."""
+
+    task = "svg"
+
+    def __init__(self, broken):
+        self.broken = broken
+
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, index):
+        code = "<svg" if self.broken(index) else '<svg viewBox="0 0 9 9"><circle cx="4" cy="4" r="3"/></svg>'
+        return Program("svg", code, f"number {index}", "")
+
+
+def test_broken_samples_are_passed_over_and_named(pool):
+    broken = []
+    pairs = list(make_pairs(PairMaker(Some(lambda index: index % 2), pool), 4, broken))
+    assert [pair.id for pair in pairs] == [f"number {index}-0-{index}" for index in (0, 2, 4, 6)]
+    assert len(broken) == 3 and "number 1" in broken[0]
+    with pytest.raises(BrokenSample, match="20 samples are broken and 0 whole; the last: .*number 19"):
+        list(make_pairs(PairMaker(Some(lambda index: True), pool), 4))
 
 
 def test_a_faint_change_is_no_difference():

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxerm.data.corruption.svg import corrupt_svg, noun
+from jaxerm.data.corruption.svg import corrupt_svg
+from jaxerm.data.corruption.svg_words import noun
 from jaxerm.data.sources import open_source
 from jaxerm.data.svg_items import items
 from jaxerm.data.svg_tree import compact_svg, read_svg
@@ -56,6 +57,29 @@ def test_single_edits_do_to_one_shape_what_they_say():
             colour = after[-1].element.get("stroke") or after[-1].element.get("fill")
             assert text == f"{colour} {noun(after[-1])} is extra"
             continue
+        if edit.kind == "letter":
+            assert after[-1].element.text in text and edit.location == after[-1].location
+            continue
+        if edit.kind == "paper":
+            assert after[0].element.tag == "rect" and after[0].element.get("fill") in text
+            continue
+        if edit.kind == "zoom":
+            assert (after[0].box[2] > before[0].box[2]) == ("smaller" in text)
+            continue
+        if edit.kind == "repeat":
+            (place,) = [
+                at
+                for at, item in enumerate(after)
+                if edit.location == item.location
+                and any(after[at + 1 : at + 2])
+                and noun(after[at + 1]) == noun(item)
+                and len(after) == len(before) + 1
+                and [i.element.attrib for i in after[: at + 1] + after[at + 2 :]] == [i.element.attrib for i in before]
+            ]
+            (x, y), (u, v) = middle(after[place]), middle(after[place + 1])
+            way = {"right": u > x, "left": u < x, "below": v > y, "above": v < y}
+            assert all(there for word, there in way.items() if word in text.rsplit("the second", 1)[1])
+            continue
         old, new = changed_item(before, after)
         assert edit.location == old.location and noun(old) in text
         (x, y), (u, v) = middle(old), middle(new)
@@ -85,8 +109,9 @@ def test_single_edits_do_to_one_shape_what_they_say():
         elif edit.kind == "fade":
             assert f"opacity {get('opacity')}," in text
         else:
-            assert edit.kind == "dash" and get("stroke-dasharray")
-    assert len(seen) == 12
+            names = {"dash": "stroke-dasharray", "ends": "stroke-linecap", "corner": "rx"}
+            assert (get(names[edit.kind]) is not None) == ("corners" not in text or "are round" in text)
+    assert len(seen) == 18
 
 
 def test_text_is_misspelt_and_quoted():

@@ -91,6 +91,22 @@ def undone(edit, before, after):
         column = header.index(match.group(1))
         for row in (header, *rows):
             del row[column]
+    elif match := re.fullmatch(r"row (\d+): the cells of columns (.*) and (.*) are swapped", text):
+        row, one, two = rows[int(match.group(1)) - 1], header.index(match.group(2)), header.index(match.group(3))
+        row[one], row[two] = row[two], row[one]
+    elif match := re.fullmatch(r"row (\d+) .* is shifted right by one column, its last cell comes first", text):
+        row = rows[int(match.group(1)) - 1]
+        row.insert(0, row.pop())
+    elif match := re.fullmatch(r"column (.*) is shifted down by one row, its last cell comes first", text):
+        column = header.index(match.group(1))
+        cells = [row[column] for row in rows]
+        for row, cell in zip(rows, [cells[-1], *cells[:-1]], strict=True):
+            row[column] = cell
+    elif match := re.fullmatch(r"a row \((.*)\) is extra under row (\d+)", text):
+        place_of = int(match.group(2))
+        made = after[1][place_of]
+        assert made[0] == match.group(1) and made not in rows
+        rows.insert(place_of, made)
     else:
         one, two = (header.index(name) for name in re.fullmatch(r"columns (.*) and (.*) are swapped", text).groups())
         for row in (header, *rows):
@@ -108,7 +124,7 @@ def test_the_words_of_each_edit_alone_give_its_table():
             seen.add(edit.kind)
             assert undone(edit, texts(code), texts(changed)) == texts(changed), edit
             assert ("<table>" in changed) == ("<table>" in code)
-    assert len(seen) == 12
+    assert len(seen) == 21
 
 
 def test_numbers_and_texts_have_their_categories_and_severities():
@@ -123,8 +139,9 @@ def test_numbers_and_texts_have_their_categories_and_severities():
             new, old = match.groups()
             assert edit.category == ("numeric_error" if is_number(old) else "text_error")
             if is_number(new) and is_number(old):
-                change = abs(float(new) - float(old)) / abs(float(old)) if float(old) else 9
-                assert edit.severity == (1 if change < 0.1 else 2 if change < 0.8 else 3)
+                number, was = float(new.rstrip("%")), float(old.rstrip("%"))
+                change = abs(number - was) / abs(was) if was else 9
+                assert edit.severity == (2 if change == 0 else 1 if change < 0.1 else 2 if change < 0.8 else 3)
 
 
 def test_edits_of_one_table_hold_together():
@@ -133,9 +150,10 @@ def test_edits_of_one_table_hold_together():
         changed, edits, _ = corrupt_table(code, np.random.Generator(np.random.Philox(key=[8, seed])), 3)
         header, rows = texts(changed)
         kinds = [edit.kind for edit in edits]
-        assert len(rows) == 4 + ("repeat_row" in kinds) - ("remove_row" in kinds)
+        assert len(rows) == 4 + bool({"repeat_row", "add_row"} & set(kinds)) - ("remove_row" in kinds)
         assert len(header) == 3 - ("remove_column" in kinds)
         shown = {cell for row in (header, *rows) for cell in row}
         for edit in edits:
             if match := re.fullmatch(r".* is (.+), should be (.*)", edit.description):
+                # A cell of the column that is missing cannot be there: such edits exclude each other.
                 assert match.group(1) == "empty" or match.group(1) in shown

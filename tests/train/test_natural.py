@@ -7,7 +7,7 @@ import pytest
 
 from jaxerm.data.examples import pair_example
 from jaxerm.data.natural.drawing import compare_drawings
-from jaxerm.data.pairs import write_pairs
+from jaxerm.data.pair_files import write_pairs
 from jaxerm.data.sources import open_source
 from jaxerm.models.sampler import Sampling
 from jaxerm.prompts import Prompts, fenced

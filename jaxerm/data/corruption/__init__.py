@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxerm.data.corruption.chart import corrupt_chart
 from jaxerm.data.corruption.drawing import corrupt_drawing
+from jaxerm.data.corruption.plot_code import is_plain
 from jaxerm.data.corruption.svg import corrupt_svg
 from jaxerm.data.corruption.table import corrupt_table
 from jaxerm.data.program import Corruption, Program
@@ -24,10 +25,12 @@ def corrupt(program: Program, rng: np.random.Generator, n_edits: int) -> Corrupt
     """
     shapes = to_shapes(program.code) if program.task == "svg" else None
     if shapes is not None:
-        changed, edits = corrupt_drawing(shapes, rng, n_edits)
-        return Corruption(program, to_svg(changed), tuple(edits))
+        changed, edits, alone = corrupt_drawing(shapes, rng, n_edits)
+        return Corruption(program, to_svg(changed), tuple(edits), tuple(map(to_svg, alone)), sure=True)
     try:
         code, edits, alone = _EDITORS[program.task](program.code, rng, n_edits)
     except ValueError as error:
         raise ValueError(f"{program.name} cannot be corrupted: {error}") from None
-    return Corruption(program, code, tuple(edits), tuple(alone))
+    return Corruption(
+        program, code, tuple(edits), tuple(alone), sure=program.task == "chart" and is_plain(program.code)
+    )

@@ -9,8 +9,11 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick
-from jaxerm.data.corruption.plot_code import Plot, PlotCode, Splice, read_plot_code, spliced
+from jaxerm.data.corruption.plot_code import Call, Plot, PlotCode, Splice, read_plot_code, spliced
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, PlotEditor, written
+from jaxerm.data.corruption.plot_looks import LookEdits
+from jaxerm.data.corruption.plot_scale import rescaled
+from jaxerm.data.corruption.plot_subplots import SubplotEdits
 from jaxerm.data.program import Edit
 
 _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:gray")
@@ -20,7 +23,7 @@ _ORDER = ("plot", "title", "x", "y", "legend", "point", "style", "axis", "grid")
 _WORDS = {"title": "title", "x": "x-axis label", "y": "y-axis label"}
 
 
-class _Editor(PlotEditor):
+class _Editor(LookEdits, PlotEditor):
     """Draws steps of all kinds for one program."""
 
     def makers(self) -> list[Callable[[], Step | None]]:
@@ -30,10 +33,10 @@ class _Editor(PlotEditor):
         )  # fmt: skip
         makers = [lambda make=make: make(pick(self.rng, self.code.plots)) for make in on_plots]
         words = [lambda what=what: self.words(what) for what in _WORDS]
-        return [*makers, *words, self.limits, self.grid, self.legend]
+        return [*makers, *words, self.limits, self.grid, self.legend, *self.looks()]
 
-    def _keyword_step(self, plot: Plot, keyword: str, new: str | None) -> list[Splice]:
-        """Sets a keyword of a call to a string; None takes it out."""
+    def _keyword_step(self, plot: Call, keyword: str, new: str | float | None) -> list[Splice]:
+        """Sets a keyword of a call to a constant; None takes it out."""
         call, known = plot.call, plot.keywords.get(keyword)
         if known is not None and new is not None:
             return [(self.code.span(known.value), written(new))]
@@ -197,11 +200,12 @@ def corrupt_chart(code: str, rng: np.random.Generator, n_edits: int) -> tuple[st
     Severity: 3 for another kind of chart, a series or point missing, a title missing, the legend of several series; a
     value 1 below a fifth of the range of the values (of bars: from 0), 2 below two fifths, else 3 (of a pie: twice the
     change of its share); 2 for an axis label missing, other words, a tick label, another colour, the legend of one
-    series, an axis twice as long or more, bins that are two off; 1 for a letter or two wrong and for all else.
+    series, an axis twice as long or more, logarithmic or upside down, bins that are two off, an extra series, subplots
+    in other places, missing tick labels, a wrong legend entry; 1 for a letter or two wrong and for all else.
 
     Returns:
-      The code, the ledger (kind, words, legend, points, styles, axes, grid), and no code of single edits: those of a
-      chart can all be seen, and charts take long to draw.
+      The code, the ledger (kind, words, legend, points, styles, axes, grid; last the axes that came to other ticks
+      because of an edit), and the code with each edit alone: empty for those last ones.
 
     Raises:
       ValueError: see `read_plot_code`.
@@ -211,11 +215,19 @@ def corrupt_chart(code: str, rng: np.random.Generator, n_edits: int) -> tuple[st
         return code, [], []
 
     def fits(steps: list[Step]) -> bool:
+        gone = {step.edit.location for step in steps if step.edit.kind == "remove_subplot"}
+        if any(step.edit.location.endswith(f"of the {place}") for step in steps for place in gone):
+            return False
         try:
             ast.parse(_applied(plots, steps))
         except (ValueError, SyntaxError):
             return False
         return True
 
-    steps = choose(rng, _Editor(plots, rng).makers(), n_edits, fits)
-    return _applied(plots, steps), [step.edit for step in steps], []
+    editors = [_Editor(view, rng, number) for number, view in enumerate(plots.views)]
+    makers = [make for editor in editors for make in editor.makers()] + SubplotEdits(plots, rng).makers()
+    steps = choose(rng, makers, n_edits, fits)
+    changed = _applied(plots, steps)
+    edits, alone = [step.edit for step in steps], [_applied(plots, [step]) for step in steps]
+    effects = rescaled(plots, read_plot_code(changed), {edit.kind for edit in edits})
+    return changed, [*edits, *effects], [*alone, *("" for _ in effects)]

@@ -88,25 +88,28 @@ def _add(rng, free: list[int]) -> tuple[Shape, Edit]:
 _SHAPE_EDITS: tuple[Callable, ...] = (_remove, _move, _reshape, _resize, _recolour, _reletter)
 
 
-def corrupt_drawing(shapes: list[Shape], rng: np.random.Generator, n_edits: int) -> tuple[list[Shape], list[Edit]]:
+def corrupt_drawing(
+    shapes: list[Shape], rng: np.random.Generator, n_edits: int
+) -> tuple[list[Shape], list[Edit], list[list[Shape]]]:
     """Applies up to `n_edits` edits to different shapes (and empty cells).
 
     Severity: 3 for a shape missing, of another kind, or moved two cells; 2 for an extra shape, another colour or
     letter, a move of one cell, small for large; 1 for a size that is one step off.
 
     Returns:
-      The shapes after the edits, and the ledger in reading order of the reference's locations.
+      The shapes after the edits, the ledger in reading order of the reference's locations, and the shapes after each
+      edit alone.
     """
     result: list[Shape] = list(shapes)
     untouched = list(shapes)
     free = [cell for cell in range(9) if cell not in {shape.cell for shape in shapes}]
-    edits: list[tuple[int, Edit]] = []
+    edits: list[tuple[int, Edit, list[Shape]]] = []
     while len(edits) < n_edits and (untouched or free):
         if free and (not untouched or rng.random() < 0.2):
             shape, edit = _add(rng, free)
             free.remove(shape.cell)
             result.append(shape)
-            edits.append((shape.cell, edit))
+            edits.append((shape.cell, edit, [*shapes, shape]))
             continue
         shape = untouched[rng.integers(len(untouched))]
         change = _SHAPE_EDITS[rng.integers(len(_SHAPE_EDITS))](shape, rng, free)
@@ -120,6 +123,7 @@ def corrupt_drawing(shapes: list[Shape], rng: np.random.Generator, n_edits: int)
             result.append(after)
             if after.cell in free:
                 free.remove(after.cell)
-        edits.append((shape.cell, edit))
+        rest = [known for known in shapes if known is not shape]
+        edits.append((shape.cell, edit, rest if after is None else [*rest, after]))
     edits.sort(key=lambda entry: entry[0])
-    return result, [edit for _, edit in edits]
+    return result, [edit for _, edit, _ in edits], [alone for _, _, alone in edits]

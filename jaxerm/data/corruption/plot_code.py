@@ -72,6 +72,9 @@ class PlotCode:
       setters: title, x, y, legend, grid, xlim, ylim, xticks -> the last such call.
       axes: what methods are called on: the text before the dot.
       save: the statement that saves or shows the figure.
+      place: which subplot this is a view of, such as ``left``; empty for a whole program.
+      views: one for each subplot, with its own plots and setters; the program itself where there is only one.
+      subplots: the statement that makes figure and axes, ``fig, ax = plt.subplots(...)``.
     """
 
     code: str
@@ -79,6 +82,9 @@ class PlotCode:
     setters: dict[str, Call] = field(default_factory=dict)
     axes: str = ""
     save: ast.stmt | None = None
+    place: str = ""
+    views: list[PlotCode] = field(default_factory=list)
+    subplots: ast.Assign | None = None
 
     def __post_init__(self) -> None:
         data = self.code.encode()
@@ -107,6 +113,11 @@ class PlotCode:
         """The method that sets something, spelt as the thing it is called on has it: ``set_title`` of axes."""
         names = _SETTERS[what]
         return names[-1] if self.axes.split(".")[-1] == "plt" else names[0]
+
+    @property
+    def axes_object(self) -> str:
+        """An expression that is the axes, for methods pyplot does not have."""
+        return f"{self.axes}.gca()" if self.axes.split(".")[-1] == "plt" else self.axes
 
 
 def constants(node: ast.List) -> list:
@@ -137,6 +148,7 @@ def read_plot_code(code: str) -> PlotCode:
     except (SyntaxError, RecursionError) as error:
         raise ValueError(f"not Python: {error}") from None
     result = PlotCode(code)
+    owners: dict[str, PlotCode] = {}
     names: dict[str, ast.List] = {}
     bound: list[str] = []
     for statement in tree.body:
@@ -150,19 +162,49 @@ def read_plot_code(code: str) -> PlotCode:
             continue
         name = value.func.attr
         owner = ast.unparse(value.func.value)
+        if name == "subplots" and isinstance(statement, ast.Assign):
+            result.subplots = statement
         if name in DRAWING:
             plot = Plot(statement, value, name)
             plot.first, plot.second = _lists(plot, {key: node for key, node in names.items() if bound.count(key) == 1})
-            result.plots.append(plot)
             result.axes = result.axes or owner
+            for view in (result, owners.setdefault(owner, PlotCode(code, axes=owner))):
+                view.plots.append(plot)
         elif name in ("savefig", "show") and result.plots and result.save is None:
             result.save = statement
         for what, methods in _SETTERS.items():
             if name in methods and isinstance(statement, ast.Expr):
-                result.setters[what] = Call(statement, value, name)
+                for view in (result, owners.setdefault(owner, PlotCode(code, axes=owner))):
+                    view.setters[what] = Call(statement, value, name)
     if not result.plots or result.save is None:
         raise ValueError(f"the program has no {' or '.join(DRAWING)} call and savefig after it at its top level")
+    views = [view for view in owners.values() if view.plots]
+    for view, place in zip(views, _places(len(views), result.subplots), strict=True):
+        view.save, view.place, view.subplots = result.save, place, result.subplots
+    # Where everything is said to pyplot or to one pair of axes, there is nothing to tell apart.
+    result.views = views if len(views) > 1 else [result]
     return result
+
+
+def grid_of(statement: ast.Assign | None) -> tuple[int, int] | None:
+    """Rows and columns of ``plt.subplots(2, 3)``; None where they are not written as numbers."""
+    arguments = statement.value.args if statement is not None and isinstance(statement.value, ast.Call) else []
+    numbers = [node.value for node in arguments if isinstance(node, ast.Constant) and isinstance(node.value, int)]
+    return tuple(numbers) if len(numbers) == len(arguments) == 2 else None
+
+
+def _places(n: int, statement: ast.Assign | None) -> list[str]:
+    """What a reader calls the subplots, in order."""
+    named = {
+        (1, 2): ["left", "right"], (2, 1): ["top", "bottom"], (1, 3): ["left", "middle", "right"],
+        (3, 1): ["top", "middle", "bottom"], (2, 2): ["top left", "top right", "bottom left", "bottom right"],
+    }  # fmt: skip
+    grid = grid_of(statement)
+    if n == 1:
+        return [""]
+    if grid in named and len(named[grid]) == n:
+        return named[grid]
+    return [("first", "second", "third", "fourth")[number] if number < 4 else f"{number + 1}th" for number in range(n)]
 
 
 def _lists(plot: Plot, names: dict[str, ast.List]) -> tuple[ast.List | None, ast.List | None]:
@@ -179,6 +221,25 @@ def _lists(plot: Plot, names: dict[str, ast.List]) -> tuple[ast.List | None, ast
     if not numeric or (found[0] is not None and len(found[0].elts) != len(values)):
         return None, None
     return found
+
+
+def is_plain(code: str) -> bool:
+    """Whether a program is nothing but lists, plots and settings on axes that fit the data: what it draws shows."""
+    result = read_plot_code(code)
+    known = {
+        *DRAWING,
+        "subplots",
+        "figure",
+        "savefig",
+        "show",
+        *(name for names in _SETTERS.values() for name in names),
+    }
+    for statement in ast.parse(code).body:
+        value = getattr(statement, "value", None)
+        call = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in known
+        if not call and not isinstance(statement, ast.Import | ast.ImportFrom | ast.Assign):
+            return False
+    return not {"xlim", "ylim"} & set(result.setters)
 
 
 def spliced(code: str, splices: Iterable[Splice]) -> str:

@@ -31,15 +31,19 @@ def written(value: float | str) -> str:
 class PlotEditor:
     """Draws steps that change data. A step applied appends its splices to a list."""
 
-    def __init__(self, code: PlotCode, rng: np.random.Generator):
-        self.code, self.rng = code, rng
+    def __init__(self, code: PlotCode, rng: np.random.Generator, number: int = 0):
+        self.code, self.rng, self.number = code, rng, number
         self.single = len(code.plots) == 1
 
     def step(
         self, kind: str, category: str, severity: int, where: str, text: str, splices: list[Splice], touches, order
     ) -> Step:
+        place = self.code.place
+        if place:
+            where = f"{where} of the {place} subplot"
         edit = Edit(kind, category, severity, where, text)
-        return Step(edit, lambda found: found.extend(splices), frozenset(touches), order)
+        own = frozenset((place, thing) for thing in touches)
+        return Step(edit, lambda found: found.extend(splices), own, (self.number, *order))
 
     def plot_number(self, plot: Plot) -> int:
         return self.code.plots.index(plot)

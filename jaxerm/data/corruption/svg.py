@@ -7,41 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick, shown
+from jaxerm.data.corruption import svg_words as words
+from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick
+from jaxerm.data.corruption.svg_more import MoreEdits
 from jaxerm.data.program import Edit
 from jaxerm.data.sources.drawings import COLOURS, LOCATIONS
 from jaxerm.data.svg_items import Item, cell_at, compose, items, transform_shape
-from jaxerm.data.svg_path import map_points, number, read_path
+from jaxerm.data.svg_path import map_points, number
 from jaxerm.data.svg_tree import Element, read_svg, view_box, write_svg
 
 _CLOSED = ("circle", "ellipse", "rect", "polygon")
-_SMALL, _LARGE = 1 / 8, 1 / 3
-_DOT = 1 / 50
-"""A line shorter than this is drawn for its round ends."""
-
-
-def noun(item: Item) -> str:
-    """What a shape is called by someone who only sees it."""
-    tag = item.element.tag
-    if tag == "text":
-        return f'text "{shown("".join(item.element.itertext()))}"'
-    if tag == "path":
-        kinds = [letter.lower() for letter, _ in read_path(item.element.get("d", ""))]
-        if set(kinds) & set("csqta"):
-            return "curve"
-        if len(kinds) == 2:
-            return "dot" if item.size < _DOT else "line"
-        return "polygon" if "z" in kinds else "bent line"
-    return {"rect": "rectangle", "polyline": "bent line"}.get(tag, tag)
-
-
-def _paint(item: Item) -> tuple[str, str] | None:
-    """Which attribute gives a shape its colour, and that colour; None where it is not drawn in a plain colour."""
-    stroke, fill = item.get("stroke", "none"), item.get("fill", "black")
-    for name, value in (("stroke", stroke), ("fill", fill)):
-        if value not in ("none", "transparent"):
-            return None if value.startswith("url") else (name, value)
-    return None
 
 
 def _set(element: Element, name: str, value: str) -> None:
@@ -54,11 +29,12 @@ def _set(element: Element, name: str, value: str) -> None:
         element.set(name, value)
 
 
-class _Editor:
+class _Editor(MoreEdits):
     """Draws steps for one drawing."""
 
     def __init__(self, root: Element, rng: np.random.Generator):
         self.root, self.rng = root, rng
+        self.put = _set
         self.box = view_box(root)
         self.side = max(self.box[2:])
         self.items = items(root)
@@ -73,9 +49,9 @@ class _Editor:
         texts = [item for item in self.items if item.element.tag == "text" and not len(item.element)]
         # Text is rare and says much: where there is any, it gets a third of the edits.
         on_texts = [lambda: self.retext(pick(self.rng, texts))] * (5 if texts else 0)
-        return [*on_items, *on_texts, self.add]
+        return [*on_items, *on_texts, self.add, *self.more()]
 
-    def _step(self, item: Item, edit: tuple[str, str, int, str], apply: Callable[[Element], None]) -> Step:
+    def _step(self, item: Item, edit: words.Words, apply: Callable[[Element], None]) -> Step:
         kind, category, severity, text = edit
         place = self.number[id(item.element)]
         left, top, _, _ = item.bounds
@@ -87,12 +63,10 @@ class _Editor:
         )
 
     def remove(self, item: Item) -> Step:
-        severity = 1 if item.size < _SMALL else 2 if item.size < _LARGE else 3
         # Taking it out of the tree would renumber what comes after it: it is marked here and taken out at the end.
-        edit = ("remove", "structure_error", severity, f"{noun(item)} is missing")
-        return self._step(item, edit, lambda element: element.set("removed", "yes"))
+        return self._step(item, words.missing(item), lambda element: element.set("removed", "yes"))
 
-    def _matrix_step(self, item: Item, matrix, edit: tuple[str, str, int, str]) -> Step | None:
+    def _matrix_step(self, item: Item, matrix, edit: words.Words) -> Step | None:
         moved = map_points(item.points, matrix)
         left, top, width, height = self.box
         inside = [left <= x <= left + width and top <= y <= top + height for x, y in moved]
@@ -113,9 +87,7 @@ class _Editor:
         share = pick(self.rng, (0.1, 0.15, 0.2, 0.3))
         dx, dy, way = pick(self.rng, ((1, 0, "right"), (-1, 0, "left"), (0, 1, "down"), (0, -1, "up")))
         length = round(share * self.side, 0 if self.side >= 20 else 2)
-        severity = 1 if share < 0.15 else 2 if share < 0.25 else 3
-        edit = ("move", "structure_error", severity, f"{noun(item)} is moved {way}")
-        return self._matrix_step(item, (1, 0, 0, 1, dx * length, dy * length), edit)
+        return self._matrix_step(item, (1, 0, 0, 1, dx * length, dy * length), words.moved(item, way, share))
 
     def _about(self, item: Item, a: float, b: float, c: float, d: float):
         left, top, right, bottom = item.bounds
@@ -126,29 +98,18 @@ class _Editor:
         factor = pick(self.rng, (0.5, 0.7, 1.4, 2))
         if abs(factor - 1) * item.size < 0.05:
             return None
-        strong = factor in (0.5, 2)
-        severity = 2 if strong or item.size > _LARGE else 1
-        word = "half as large" if factor == 0.5 else "twice as large" if factor == 2 else None
-        text = f"{noun(item)} is {word or ('smaller' if factor < 1 else 'larger')}"
-        edit = ("scale", "shape_error", severity, text)
-        return self._matrix_step(item, self._about(item, factor, 0, 0, factor), edit)
+        return self._matrix_step(item, self._about(item, factor, 0, 0, factor), words.scaled(item, factor))
 
     def turn(self, item: Item) -> Step | None:
-        if item.element.tag in ("circle", "text") or item.size < _SMALL:
+        if item.element.tag in ("circle", "text") or item.size < words.SMALL:
             return None
-        ways = {
-            "mirrored left to right": (-1, 0, 0, 1), "mirrored top to bottom": (1, 0, 0, -1),
-            "turned by 90 degrees": (0, 1, -1, 0),
-        }  # fmt: skip
-        way = pick(self.rng, list(ways))
-        kind = "mirror" if way.startswith("mirrored") else "rotate"
-        edit = (kind, "shape_error", 3 if item.size > 2 * _LARGE else 2, f"{noun(item)} is {way}")
-        return self._matrix_step(item, self._about(item, *ways[way]), edit)
+        way = pick(self.rng, list(words.WAYS))
+        return self._matrix_step(item, self._about(item, *words.WAYS[way]), words.turned(item, way))
 
     def replace(self, item: Item) -> Step | None:
         """A circle for a rectangle, and a rectangle for a circle or an ellipse."""
         tag = item.element.tag
-        if tag not in ("circle", "ellipse", "rect") or "transform" in item.element.attrib or item.size < _SMALL:
+        if tag not in ("circle", "ellipse", "rect") or "transform" in item.element.attrib or item.size < words.SMALL:
             return None
         left, top, right, bottom = item.bounds if not self._inherits_transform(item) else (0, 0, 0, 0)
         if right <= left or bottom <= top:
@@ -166,27 +127,22 @@ class _Editor:
             element.attrib.clear()
             element.attrib.update({name: number(value) for name, value in values.items()} | kept)
 
-        words = {"rect": "rectangle"}
-        text = f"{words.get(new, new)}, should be {noun(item)}"
-        return self._step(item, ("replace", "shape_error", 2 if item.size < _LARGE else 3, text), apply)
+        return self._step(item, words.replaced(item, "rectangle" if new == "rect" else new), apply)
 
     def recolour(self, item: Item) -> Step | None:
-        paint = _paint(item)
-        if paint is None:
+        painted = words.paint(item)
+        if painted is None:
             return None
-        name, now = paint
+        name, now = painted
         colour = other(self.rng, COLOURS, now)
-        edit = ("recolour", "style_error", 1 if item.size < _SMALL else 2, f"{noun(item)} is {colour}, should be {now}")
-        return self._step(item, edit, lambda element: _set(element, name, colour))
+        return self._step(item, words.recoloured(item, colour, now), lambda element: _set(element, name, colour))
 
     def fill(self, item: Item) -> Step | None:
         outlined = item.get("fill", "black") == "none" and item.get("stroke", "none") != "none"
         if item.element.tag not in _CLOSED or not outlined:
             return None
         colour = pick(self.rng, COLOURS)
-        severity = 1 if item.size < _SMALL else 2
-        edit = ("fill", "style_error", severity, f"{noun(item)} is filled {colour}, should not be filled")
-        return self._step(item, edit, lambda element: _set(element, "fill", colour))
+        return self._step(item, words.filled(item, colour), lambda element: _set(element, "fill", colour))
 
     def width(self, item: Item) -> Step | None:
         if item.get("stroke", "none") == "none":
@@ -196,26 +152,21 @@ class _Editor:
         except ValueError:
             return None
         new = now * pick(self.rng, (0.5, 2))
-        word = "thin" if new < now else "thick"
-        text = f"{noun(item)} is too {word}, width {number(new)}, should be {number(now)}"
-        edit = ("width", "style_error", 1 if new < now else 2, text)
-        return self._step(item, edit, lambda element: _set(element, "stroke-width", number(new)))
+        return self._step(item, words.wide(item, new, now), lambda element: _set(element, "stroke-width", number(new)))
 
     def fade(self, item: Item) -> Step | None:
         if any(item.get(name, "1") != "1" for name in ("opacity", "stroke-opacity", "fill-opacity")):
             return None
         new = pick(self.rng, ("0.2", "0.5"))
-        text = f"{noun(item)} is faded, opacity {new}, should be 1"
-        edit = ("fade", "style_error", 2 if new == "0.2" else 1, text)
-        return self._step(item, edit, lambda element: _set(element, "opacity", new))
+        return self._step(item, words.faded(item, new), lambda element: _set(element, "opacity", new))
 
     def dash(self, item: Item) -> Step | None:
-        if item.get("stroke", "none") == "none" or item.get("stroke-dasharray", "none") != "none" or item.size < _LARGE:
+        solid = item.get("stroke", "none") != "none" and item.get("stroke-dasharray", "none") == "none"
+        if not solid or item.size < words.LARGE:
             return None
         # Round caps fill a gap that is not longer than the line is thick.
         dashes = f"{number(self.side / 16)} {number(self.side / 6)}"
-        edit = ("dash", "style_error", 2, f"{noun(item)} is dashed, should be solid")
-        return self._step(item, edit, lambda element: _set(element, "stroke-dasharray", dashes))
+        return self._step(item, words.dashed(item, True), lambda element: _set(element, "stroke-dasharray", dashes))
 
     def retext(self, item: Item) -> Step | None:
         text = item.element.text or ""
@@ -228,8 +179,7 @@ class _Editor:
         def apply(element: Element) -> None:
             element.text = new
 
-        words = 'text is "{}", should be "{}"'.format(*contrast(new, text))
-        return self._step(item, ("text", "text_symbol_error", 2, words), apply)
+        return self._step(item, words.reworded(new, text), apply)
 
     def add(self) -> Step | None:
         """A circle, a square or a line where there is the most room of six places drawn."""
@@ -249,21 +199,26 @@ class _Editor:
         colour = pick(rng, COLOURS)
         new["fill" if kind != "line" and self.root.get("fill") != "none" else "stroke"] = colour
         cell = cell_at(x, y, self.box)
-        text = f"{colour} {'rectangle' if kind == 'rect' else kind} is extra"
-        edit = Edit("add", "structure_error", 2, LOCATIONS[cell], text)
+        said, category, severity, text = words.extra("rectangle" if kind == "rect" else kind, colour)
+        edit = Edit(said, category, severity, LOCATIONS[cell], text)
         return Step(edit, lambda root: root.append(Element(kind, new)), frozenset([("added", cell)]), (cell, y, x, 1e9))
 
 
+_ADDING = ("add", "letter", "paper")
 _GEOMETRY = ("x", "y", "width", "height", "rx", "ry", "cx", "cy", "r")
 
 
 def _applied(root: Element, steps: list[Step]) -> str:
     changed = copy.deepcopy(root)
-    # What is added goes to the end, after all that is counted from the start.
-    for step in sorted(steps, key=lambda step: step.edit.kind == "add"):
+    # What is added comes last, after all that is counted from the start.
+    for step in sorted(steps, key=lambda step: _ADDING.index(step.edit.kind) if step.edit.kind in _ADDING else -1):
         step.apply(changed)
     for parent in list(changed.iter()):
-        for child in list(parent):
+        for place, child in reversed(list(enumerate(parent))):
+            if shift := child.attrib.pop("repeated", None):
+                twin = copy.deepcopy(child)
+                transform_shape(twin, (1, 0, 0, 1, *map(float, shift.split())))
+                parent.insert(place + 1, twin)
             if child.attrib.pop("removed", None):
                 parent.remove(child)
     return write_svg(changed)
@@ -275,8 +230,9 @@ def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str,
     Locations are the nine words of `drawings.LOCATIONS`: where the middle of the shape is in the reference. A shape is
     small below an eighth of the canvas, large above a third. Severity: a shape missing counts 1 if it is small, 3 if it
     is large, else 2; a move 1 up to an eighth of the canvas, 3 from a quarter, else 2; another shape or a large part
-    mirrored or turned 3, a part 2; twice or half the size 2, less than that 1 (2 if large); extra shapes, text, colour,
-    fill and dashes 2 (1 on small shapes); lines too thick 2, too thin 1; opacity 0.2 counts 2, 0.5 counts 1.
+    mirrored or turned 3, a part 2; twice or half the size 2, less than that 1 (2 if large); extra or repeated shapes,
+    text, letters, colour, fill, outlines, dashes and background 2 (1 on small shapes), and so the whole drawing larger
+    or smaller; lines too thick 2, too thin 1; opacity 0.2 counts 2, 0.5 counts 1; line ends, corners, text size 1.
 
     Returns:
       The code, the ledger in reading order of the reference's locations, and the code with each edit alone.

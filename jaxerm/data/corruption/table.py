@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick, shown
+from jaxerm.data.corruption.common import Step, choose, misspelt, other, pick
 from jaxerm.data.corruption.grid import Grid, read_grid
+from jaxerm.data.corruption.table_cells import (
+    cell_entry,
+    column_words,
+    header_entry,
+    is_number,
+    number_of,
+    row_words,
+)
+from jaxerm.data.corruption.table_more import MoreEdits
 from jaxerm.data.program import Edit
 
-_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?%?")
 
-
-def is_number(text: str) -> bool:
-    """Whether a cell holds a plain number."""
-    return bool(_NUMBER.fullmatch(text.strip()))
-
-
-def _value(text: str) -> float:
-    return float(text.strip().rstrip("%"))
-
-
-class _Editor:
+class TableEditor(MoreEdits):
     """Draws steps for one table. Rows count from 1 under the header; columns go by their header."""
 
     def __init__(self, grid: Grid, rng: np.random.Generator):
@@ -36,15 +33,13 @@ class _Editor:
         numbers = [self.digit, self.sign, self.point]
         texts = [self.misspell, self.replace, self.header, self.header]
         layout = [self.remove_row, self.repeat_row, self.swap_rows, self.remove_column, self.swap_columns]
-        return [*numbers, *texts, self.empty, *layout]
+        return [*numbers, *texts, self.empty, *layout, *self.more()]
 
     def _column(self, place: int) -> str:
-        name = self.names[place] if self.width and place < len(self.names) else ""
-        return f"column {shown(name)}" if name and self.names.count(name) == 1 else f"column {place + 1}"
+        return column_words(self.names if self.width else [], place)
 
     def _row(self, place: int) -> str:
-        first = self.cells[place][0] if self.cells[place] else ""
-        return f"row {place + 1} ({shown(first)})" if first else f"row {place + 1}"
+        return row_words(self.cells[place], place)
 
     def _pick_cell(self, numeric: bool | None = None) -> tuple[int, int] | None:
         places = [
@@ -55,25 +50,20 @@ class _Editor:
         ]
         return pick(self.rng, places) if places else None
 
-    def _cell_step(self, kind: str, category: str, severity: int, place: tuple[int, int], new: str) -> Step:
+    def _cell_step(self, kind: str, place: tuple[int, int], new: str) -> Step:
         row, column = place
-        old = self.cells[row][column]
-        new_words, old_words = contrast(new, old)
-        text = f"row {row + 1}, {self._column(column)} is {new_words or 'empty'}, should be {old_words}"
+        edit = cell_entry(kind, row + 1, self._column(column), new, self.cells[row][column])
 
         def apply(grid: Grid) -> None:
             grid.rows[row].cells[column].text = new
 
-        edit = Edit(kind, category, severity, None, text)
         return Step(edit, apply, frozenset([("cell", row, column)]), (row, column))
 
     def _number_step(self, kind: str, place: tuple[int, int], new: str) -> Step | None:
-        old = self.cells[place[0]][place[1]]
-        if new == old or _value(new) == _value(old):
+        """None where the number is the same, however it is written."""
+        if number_of(new) == number_of(self.cells[place[0]][place[1]]):
             return None
-        change = abs(_value(new) - _value(old)) / max(abs(_value(old)), 1e-9)
-        severity = 1 if change < 0.1 else 2 if change < 0.8 else 3
-        return self._cell_step(kind, "numeric_error", severity, place, new)
+        return self._cell_step(kind, place, new)
 
     def digit(self) -> Step | None:
         """One digit is another one."""
@@ -114,7 +104,7 @@ class _Editor:
         if (place := self._pick_cell(numeric=False)) is None:
             return None
         new = misspelt(self.rng, self.cells[place[0]][place[1]])
-        return None if new is None else self._cell_step("misspell", "text_error", 1, place, new)
+        return None if new is None else self._cell_step("misspell", place, new)
 
     def replace(self) -> Step | None:
         """The text of a cell is that of another row."""
@@ -123,14 +113,13 @@ class _Editor:
         row, column = place
         texts = {cells[column] for cells in self.cells if column < len(cells) and cells[column]}
         texts = sorted(text for text in texts if text != self.cells[row][column] and not is_number(text))
-        return self._cell_step("replace", "text_error", 2, place, pick(self.rng, texts)) if texts else None
+        return self._cell_step("replace", place, pick(self.rng, texts)) if texts else None
 
     def empty(self) -> Step | None:
         """Nothing in a cell that held something."""
         if (place := self._pick_cell()) is None:
             return None
-        category = "numeric_error" if is_number(self.cells[place[0]][place[1]]) else "text_error"
-        return self._cell_step("empty", category, 2, place, "")
+        return self._cell_step("empty", place, "")
 
     def header(self) -> Step | None:
         """A header misspelt, or another word."""
@@ -149,9 +138,7 @@ class _Editor:
         def apply(grid: Grid) -> None:
             grid.header.cells[column].text = new
 
-        new_words, old_words = contrast(new, old)
-        text = f"header {column + 1} is {new_words}, should be {old_words}"
-        edit = Edit("header", "text_error", 2 if swapped else 1, None, text)
+        edit = header_entry("header", column + 1, new, old)
         return Step(edit, apply, frozenset([("cell", -1, column)]), (-1, column))
 
     def _row_touches(self, *rows: int) -> frozenset:
@@ -200,9 +187,10 @@ class _Editor:
         return Step(edit, lambda grid: grid.swap_columns(one, two), self._column_touches(one, two), (-1, one))
 
 
-_ROWS = ("remove_row", "repeat_row", "swap_rows")
-_COLUMNS = ("remove_column", "swap_columns")
-_LATE = ("swap_rows", "swap_columns", "repeat_row", "remove_row", "remove_column")
+_ROWS = ("remove_row", "repeat_row", "swap_rows", "add_row")
+_COLUMNS = ("remove_column", "swap_columns", "swap_cells", "shift_row", "shift_column")
+_LATE = ("swap_cells", "shift_row", "shift_column", "swap_rows", "swap_columns", "repeat_row", "add_row", "remove_row",
+         "remove_column")  # fmt: skip
 """Edits that move rows or columns, after those that count them."""
 
 
@@ -227,9 +215,8 @@ def corrupt_table(code: str, rng: np.random.Generator, n_edits: int) -> tuple[st
     """Applies up to `n_edits` edits to different cells, rows and columns of an HTML or Markdown table.
 
     Rows and columns are numbered as in the reference, from 1, the header not counted; columns go by their header where
-    it is unique. Tables with cells that span rows or columns keep their rows and columns. Severity: numbers 1 below a
-    tenth of the value, 2 below four fifths, else 3; a letter wrong 1; another text, another header or an empty cell 2;
-    a row or column missing 3, repeated or swapped 2.
+    it is unique. Tables with cells that span rows or columns keep their rows and columns. Severity: of cells and
+    headers see `cell_entry`; a row or column missing 3, extra, repeated, shifted or swapped 2.
 
     Returns:
       The code, the ledger (header and columns first, then row after row), and the code with each edit alone.
@@ -240,7 +227,7 @@ def corrupt_table(code: str, rng: np.random.Generator, n_edits: int) -> tuple[st
     grid = read_grid(code)
     if n_edits == 0:
         return code, [], []
-    steps = choose(rng, _Editor(grid, rng).makers(), n_edits, _fits)
+    steps = choose(rng, TableEditor(grid, rng).makers(), n_edits, _fits)
     if not steps:
         return code, [], []
     return _applied(grid, steps), [step.edit for step in steps], [_applied(grid, [step]) for step in steps]

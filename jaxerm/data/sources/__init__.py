@@ -28,15 +28,20 @@ def open_source(name: str, **options: Any) -> Source:
     """Opens a source by name.
 
     Args:
-      name: ``drawings``, ``icons``, ``tables``, ``charts``, or a folder of .svg or of .csv files.
-      options: of that source. A folder also takes ``task`` (svg or table), needed when it holds both kinds of file.
+      name: ``drawings``, ``icons``, ``tables``, ``charts``; a folder of .svg, .csv or .html files or of matplotlib
+        scripts; a .jsonl, .json or .parquet file in one of the formats of `Records`; or ``tfds:NAME``.
+      options: of that source. A folder also takes ``task``, or ``read`` (svg, csv, html or py), needed when it holds
+        several of them.
 
     Raises:
-      ValueError: no such source or folder, or options it does not have.
+      ValueError: no such source, file or folder, or options it does not have.
     """
     from jaxerm.data.sources.charts import Charts
     from jaxerm.data.sources.drawings import Drawings
     from jaxerm.data.sources.icons import Icons, SvgFolder
+    from jaxerm.data.sources.pages import PageTables
+    from jaxerm.data.sources.records import Records
+    from jaxerm.data.sources.scripts import ScriptFolder
     from jaxerm.data.sources.tables import CsvFolder, Tables
 
     known = {"drawings": Drawings, "icons": Icons, "tables": Tables, "charts": Charts}
@@ -44,24 +49,36 @@ def open_source(name: str, **options: Any) -> Source:
     if name in known:
         make = known[name]
     elif Path(name).is_dir():
+        kinds = {"svg": SvgFolder, "csv": CsvFolder, "html": PageTables, "py": ScriptFolder}
+        kind = _folder_kind(Path(name), options.pop("read", None), options.pop("task", None))
+        make = kinds[kind]
         options = {"path": name, **options}
-        make = {"svg": SvgFolder, "table": CsvFolder}[_folder_task(Path(name), options.pop("task", None))]
+    elif name.startswith("tfds:") or Path(name).suffix in (".jsonl", ".json", ".parquet"):
+        make = Records
+        options = {"name": name, **options}
     else:
-        raise ValueError(f"unknown source {name!r}; there are {', '.join(known)}, or the path of a folder that exists")
+        there_are = f"there are {', '.join(known)}, the path of a folder or file that exists, or tfds:NAME"
+        raise ValueError(f"unknown source {name!r}; {there_are}")
     try:
         return make(**options)
     except TypeError as error:
         raise ValueError(f"source {name!r}: {error}") from None
 
 
-def _folder_task(path: Path, task: str | None) -> str:
+_KINDS = {"svg": "svg", "csv": "table", "html": "table", "py": "chart"}
+"""What a folder may hold -> the task it is for."""
+
+
+def _folder_kind(path: Path, kind: str | None, task: str | None) -> str:
     """What a folder is read as: what the options say, or what lies in it."""
-    if task is None:
-        found = [kind for kind, suffix in (("svg", "svg"), ("table", "csv")) if next(path.rglob(f"*.{suffix}"), None)]
-        if len(found) != 1:
-            held = "both .svg and .csv files; say which with task: svg or table" if found else "no .svg or .csv file"
-            raise ValueError(f"folder {str(path)!r} holds {held}")
-        return found[0]
-    if task not in ("svg", "table"):
-        raise ValueError(f"a folder is read with task svg or table, not {task!r}")
-    return task
+    if kind is not None:
+        if kind not in _KINDS:
+            raise ValueError(f"a folder is read as one of {', '.join(_KINDS)}, not {kind!r}")
+        return kind
+    wanted = [kind for kind, of in _KINDS.items() if task in (None, of)]
+    found = [kind for kind in wanted if next(path.rglob(f"*.{kind}"), None)]
+    if len(found) != 1:
+        names = ", ".join(f".{kind}" for kind in wanted)
+        several = f"{' and '.join(f'.{kind}' for kind in found)} files; say which with task or read"
+        raise ValueError(f"folder {str(path)!r} holds {several if found else f'no {names} file'}")
+    return found[0]

@@ -9,12 +9,13 @@ import numpy as np
 from jaxerm.data.program import Program
 from jaxerm.data.sources.datasets import Dataset, Value, datasets, written
 
-KINDS = ("bar", "barh", "line", "scatter", "pie", "hist", "grouped")
+KINDS = ("bar", "barh", "line", "scatter", "pie", "hist", "grouped", "panels")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple")
 MAX_LABEL = 12
 _NOUNS = {
     "bar": "bar chart", "barh": "horizontal bar chart", "line": "line chart", "scatter": "scatter chart",
     "pie": "pie chart", "hist": "histogram", "grouped": "grouped bar chart",
+    "panels": "figure with two charts",
 }  # fmt: skip
 
 
@@ -61,8 +62,9 @@ class Charts:
         rng = np.random.Generator(np.random.Philox(key=[self._seed, index]))
         kind = self._kinds[rng.integers(len(self._kinds))]
         drawn = None
+        make = self._panels if kind == "panels" else self._chart
         while drawn is None:
-            drawn = self._chart(kind, self._data[rng.integers(len(self._data))], rng)
+            drawn = make(kind, self._data[rng.integers(len(self._data))], rng)
         code, description = drawn
         return Program("chart", code, f"chart-{self._seed}-{index}", description)
 
@@ -116,6 +118,21 @@ class Charts:
         what = {"pie": "slices", "line": "points", "scatter": "points", "hist": "values"}.get(kind, "bars")
         total = count * needed if kind == "grouped" else count
         return "\n".join(lines), f"a {_NOUNS[kind]} titled {title} with {total} {what}"
+
+    def _panels(self, kind: str, data: Dataset, rng: np.random.Generator) -> tuple[str, str] | None:
+        """Two charts side by side, or one above the other: the lines of two programs on one figure."""
+        parts = []
+        for _ in range(2):
+            made = self._chart(("bar", "line", "scatter")[rng.integers(3)], data, rng)
+            if made is None:
+                return None
+            parts.append([line for line in made[0].splitlines() if line.startswith("ax.")])
+        if parts[0] == parts[1]:
+            return None
+        grid = ("1, 2, figsize=(8, 4)", "2, 1, figsize=(5, 6)")[rng.integers(2)]
+        head = ["import matplotlib.pyplot as plt", f'fig, (ax, bx) = plt.subplots({grid}, layout="constrained")']
+        lines = [*parts[0], *("b" + line[1:] for line in parts[1])]
+        return "\n".join([*head, *lines, 'plt.savefig("chart.png")']), f"a {_NOUNS[kind]} of {data.name}"
 
     @staticmethod
     def _suits(kind: str, data: Dataset, name: str, places) -> bool:

@@ -1,0 +1,87 @@
+"""Axes that come to other ticks because of what was done to the data: a side effect that shows, so it is an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from jaxerm.data.corruption.plot_code import PlotCode, constants, grid_of
+from jaxerm.data.program import Edit
+
+_MARGIN = 0.05
+_BARS = ("bar", "barh")
+_OTHERWISE = {
+    "kind", "limits", "log", "no_ticks", "extra_subplot", "remove_subplot", "arrange", "share", "swap_subplots",
+}  # fmt: skip
+"""Edits that say themselves that the axis, or the whole chart, is another one; or after which it cannot be read."""
+
+
+def ticks(values: Collection[float], from_zero: bool, steps: int = 9) -> list[float] | None:
+    """Where matplotlib puts the ticks of an axis that fits its data; None where all values are one.
+
+    The data's range and a margin of 5 % at both ends, none at the zero that bars stand on.
+
+    Args:
+      values: the data.
+      from_zero: whether bars begin at zero.
+      steps: at most; 9 where there is room for the labels.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = min(values), max(values)
+    if from_zero:
+        low, high = min(low, 0), max(high, 0)
+    if high <= low:
+        return None
+    margin = _MARGIN * (high - low)
+    low, high = (low if from_zero and low == 0 else low - margin), (high if from_zero and high == 0 else high + margin)
+    found = MaxNLocator(steps, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(f"{tick:.10g}") + 0.0 for tick in found if low <= tick <= high]
+
+
+_STEPS = {("x", (1, 2)): 7, ("y", (2, 1)): 8}
+"""Fewer steps fit an axis of two subplots, at the size that `Charts` gives them."""
+
+
+def _axes(view: PlotCode) -> dict[str, list[float]]:
+    """Axis -> its ticks, for the axes whose data is written out."""
+    names = {plot.name for plot in view.plots}
+    if not all(plot.second is not None for plot in view.plots) or {"ylim", "xlim"} & set(view.setters):
+        return {}
+    values = [value for plot in view.plots for value in plot.values]
+    grid = grid_of(view.subplots)
+    steps = {axis: _STEPS.get((axis, grid), 9) for axis in "xy"}
+    found = {}
+    if names <= set(_BARS):
+        axis = "x" if names == {"barh"} else "y"
+        found[axis] = ticks(values, True, steps[axis])
+    elif names <= {"plot", "scatter"}:
+        found["y"] = ticks(values, False, steps["y"])
+        places = [place for plot in view.plots if plot.first is not None for place in _numbers(plot.first)]
+        if places:
+            found["x"] = ticks(places, False, steps["x"])
+    return {axis: where for axis, where in found.items() if where}
+
+
+def _numbers(node) -> list[float]:
+    return [value for value in constants(node) if isinstance(value, int | float)]
+
+
+def rescaled(before: PlotCode, after: PlotCode, kinds: Collection[str]) -> list[Edit]:
+    """An entry for each axis whose first or last tick is another one after the edits.
+
+    Args:
+      before, after: the program without and with all its edits.
+      kinds: of the edits.
+    """
+    if _OTHERWISE & set(kinds) or len(before.views) != len(after.views):
+        return []
+    entries = []
+    for old, new in zip(before.views, after.views, strict=True):
+        was, now = _axes(old), _axes(new)
+        for axis in sorted(set(was) & set(now)):
+            ends = (now[axis][0], now[axis][-1]), (was[axis][0], was[axis][-1])
+            if ends[0] != ends[1]:
+                text = "ticks run from {:g} to {:g}, should run from {:g} to {:g}".format(*ends[0], *ends[1])
+                where = f"{axis}-axis" + (f" of the {old.place} subplot" if old.place else "")
+                entries.append(Edit("rescale", "data_error", 1, where, text))
+    return entries

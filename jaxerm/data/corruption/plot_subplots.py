@@ -1,0 +1,101 @@
+"""Edits of how a figure is divided: subplots extra, missing, in other places, with a shared axis."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxerm.data.corruption.common import Step, pick
+from jaxerm.data.corruption.plot_code import PlotCode, Splice, grid_of
+from jaxerm.data.program import Edit
+
+_WHOLE = "whole figure"
+_TURNED = {
+    (1, 2): "one above the other, should be side by side",
+    (2, 1): "side by side, should be one above the other",
+}
+
+
+class SubplotEdits:
+    """Draws steps for the statement ``fig, ax = plt.subplots(...)`` of one program."""
+
+    def __init__(self, code: PlotCode, rng: np.random.Generator):
+        self.code, self.rng = code, rng
+        self.statement = code.subplots
+        target = self.statement.targets[0] if self.statement is not None else None
+        pair = isinstance(target, ast.Tuple) and len(target.elts) == 2
+        self.axes = target.elts[1] if pair else None
+
+    def makers(self) -> list[Callable[[], Step | None]]:
+        """The kinds there is something for: a figure with one pair of axes, or with two that have names."""
+        if self.axes is None:
+            return []
+        if isinstance(self.axes, ast.Name) and not self.statement.value.args and len(self.code.views) == 1:
+            return [self.extra]
+        named = isinstance(self.axes, ast.Tuple) and all(isinstance(node, ast.Name) for node in self.axes.elts)
+        if named and len(self.axes.elts) == len(self.code.views) == 2 and grid_of(self.statement) in _TURNED:
+            return [self.remove, self.arrange, self.share, self.swap]
+        return []
+
+    def _step(self, kind: str, severity: int, where: str, text: str, splices: list[Splice]) -> Step:
+        edit = Edit(kind, "structure_error", severity, where, text)
+        return Step(edit, lambda found: found.extend(splices), frozenset(["subplots"]), (-1,))
+
+    def _arguments(self, text: str) -> Splice:
+        """Replaces the positional arguments of the call."""
+        call = self.statement.value
+        at = self.code.span(call.func)[1] + 1
+        if call.args:
+            at, end = self.code.span(call.args[0])[0], self.code.span(call.args[-1])[1]
+            if not text and call.keywords:
+                end = self.code.span(call.keywords[0])[0]
+            return (at, end), text
+        return (at, at), text + ", " * bool(text and call.keywords)
+
+    def extra(self) -> Step:
+        """A second, empty subplot."""
+        grid, place = pick(self.rng, (("1, 2", "right"), ("2, 1", "bottom")))
+        splices = [(self.code.span(self.axes), f"({self.axes.id}, empty)"), self._arguments(grid)]
+        return self._step("extra_subplot", 3, _WHOLE, f"an empty subplot is extra at the {place}", splices)
+
+    def remove(self) -> Step | None:
+        """One of two subplots gone, the other in its place."""
+        gone = pick(self.rng, self.code.views)
+        kept = next(node.id for node in self.axes.elts if node.id != gone.axes)
+        lines = [
+            statement
+            for statement in ast.parse(self.code.code).body
+            if statement is not self.statement
+            and any(isinstance(node, ast.Name) and node.id == gone.axes for node in ast.walk(statement))
+            and not isinstance(statement, ast.Assign)
+        ]
+        splices = [(self.code.line_span(line), "") for line in lines]
+        splices += [(self.code.span(self.axes), kept), self._arguments("")]
+        return self._step("remove_subplot", 3, f"{gone.place} subplot", "subplot is missing", splices)
+
+    def arrange(self) -> Step:
+        """Two subplots one above the other instead of side by side, or the other way round."""
+        rows, columns = grid_of(self.statement)
+        text = f"subplots are {_TURNED[rows, columns]}"
+        return self._step("arrange", 2, _WHOLE, text, [self._arguments(f"{columns}, {rows}")])
+
+    def share(self) -> Step | None:
+        """Two subplots with one scale."""
+        if any(keyword.arg in ("sharex", "sharey") for keyword in self.statement.value.keywords):
+            return None
+        values = [[value for plot in view.plots for value in plot.values] for view in self.code.views]
+        upright = all(plot.name in ("bar", "plot", "scatter") for view in self.code.views for plot in view.plots)
+        # Scales that are nearly the same look the same shared or not.
+        if not all(values) or not upright or 0.7 < max(values[0]) / (max(values[1]) or 1) < 1.4:
+            return None
+        splices = [self._arguments(f"{', '.join(map(str, grid_of(self.statement)))}, sharey=True")]
+        return self._step("share", 2, _WHOLE, "subplots share their y-axis, should not", splices)
+
+    def swap(self) -> Step:
+        """Two subplots in each other's place."""
+        one, two = self.axes.elts
+        splices = [(self.code.span(one), two.id), (self.code.span(two), one.id)]
+        places = " and ".join(view.place for view in self.code.views)
+        return self._step("swap_subplots", 2, _WHOLE, f"the {places} subplots are in each other's place", splices)
