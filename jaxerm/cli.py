@@ -227,6 +227,9 @@ def render(
     task: _Task,
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     size: Annotated[int, typer.Option(help="Side of a rendered SVG in pixels.", min=16)] = 336,
+    allow_unsafe_rendering: Annotated[
+        bool, typer.Option("--allow-unsafe-rendering", help="Run a chart even where nothing can hold it.")
+    ] = False,
 ) -> None:
     """Render code the way the reward model will see it."""
     from PIL import Image
@@ -242,7 +245,7 @@ def render(
     code = extract_code(text, task) if "```" in text else text
     if code is None:
         raise ValueError(f"{file} holds no {task} code")
-    with RenderPool(1, options=RenderOptions(svg_size=size)) as pool:
+    with RenderPool(1, options=RenderOptions(svg_size=size, allow_unsafe_rendering=allow_unsafe_rendering)) as pool:
         result = pool.render(task, code)
     if not result.ok:
         raise ValueError(f"{file} does not render: {result.error}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from jaxerm.render import pixels, sandbox, table_guard
+from jaxerm.render import pixels, table_guard
 from jaxerm.render.errors import EngineMissingError, describe
 from jaxerm.render.types import RenderOptions
+
+_LETTERS = "<table><tr><td style='border:0'>W8</td></tr></table>"
 
 
 @dataclass
@@ -20,11 +22,12 @@ class TableEngine:
     paint: Callable[[str, int, int], np.ndarray]
     options: RenderOptions
     notes: list[str] = field(default_factory=list)
+    probe: str = _LETTERS
 
     @property
-    def layers(self) -> Sequence[sandbox.Layer]:
+    def contained(self) -> bool:
         """Chromium starts processes and writes files: it brings a sandbox of its own and cannot live in ours."""
-        return () if self.name == "chromium" else sandbox.drawing_layers()
+        return self.name != "chromium"
 
     def draw(self, code: str) -> np.ndarray:
         """See `worker.Engine.draw`."""
@@ -47,7 +50,6 @@ def _load_chromium() -> Callable[[str, int, int], np.ndarray]:
 
 
 _LOADERS = {"plutoprint": _load_plutoprint, "chromium": _load_chromium}
-_LETTERS = "<table><tr><td style='border:0'>W8</td></tr></table>"
 
 
 def load_engine(options: RenderOptions) -> TableEngine:

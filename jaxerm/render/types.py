@@ -34,6 +34,8 @@ class RenderOptions:
       max_table_depth: deepest nesting of tables in tables: the cost of layout is exponential in it.
       memory_mb: address space of the process that draws, in MiB, on top of what the engine itself maps.
       start_timeout_s: seconds a worker may take to start, imports included.
+      allow_unsafe_rendering: whether charts, which are programs, are run even where this machine grants neither
+        resource limits nor seccomp to hold them. Everything else is drawn by libraries and needs no such leave.
     """
 
     svg_size: int = 336
@@ -50,6 +52,7 @@ class RenderOptions:
     max_table_depth: int = 8
     memory_mb: int = 2048
     start_timeout_s: float = 120.0
+    allow_unsafe_rendering: bool = False
 
     def __post_init__(self) -> None:
         for name in ("svg_size", "table_width", "max_code_bytes", "max_pixels", "max_elements", "max_depth",
