@@ -177,7 +177,7 @@ def serve(stdin: int, stdout: int, options: RenderOptions, entered: list[str]) -
     sandbox.adopt_orphans()
     gc.collect()
     gc.freeze()
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115 - the null device, see worker.main
     hello = {"isolation": isolation, "engine": "matplotlib", "notes": notes}
     wire.write_reply(stdout, wire.Reply(0, wire.HELLO, hello))
     while True:
