@@ -224,7 +224,7 @@ def refine(
 @app.command()
 def render(
     file: Annotated[Path, typer.Argument(help="Code, or an answer of a model that holds it.")],
-    task: _Task,
+    task: Annotated[str, typer.Option("--task", "-t", help=f"One of {', '.join((*TASKS, 'html'))}.")],
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     size: Annotated[int, typer.Option(help="Side of a rendered SVG in pixels.", min=16)] = 336,
     allow_unsafe_rendering: Annotated[
@@ -235,8 +235,9 @@ def render(
     from PIL import Image
 
     from jaxerm.render import RenderOptions, RenderPool, extract_code
+    from jaxerm.render.types import check_task as check_render_task
 
-    check_task(task)
+    check_render_task(task)
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

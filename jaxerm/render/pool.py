@@ -13,9 +13,8 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from jaxerm.critique import Task, check_task
 from jaxerm.render.process import Worker, WorkerError
-from jaxerm.render.types import RenderError, RenderOptions, RenderResult, is_blank
+from jaxerm.render.types import RenderError, RenderOptions, RenderResult, Task, check_task, is_blank
 
 ATTEMPTS = 3
 """Tries at one render where the host is, or may be, at fault: the first, and two more."""

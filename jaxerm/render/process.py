@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from jaxerm.critique import Task
 from jaxerm.render import sandbox, wire
 from jaxerm.render.errors import UnsafeRenderingError
-from jaxerm.render.types import ErrorKind, RenderOptions
+from jaxerm.render.types import ErrorKind, RenderOptions, Task
 
 GRACE_S = 2.0
 """Seconds a worker has, beyond the limit of a render, to end that render itself before it is killed as a whole."""

@@ -35,10 +35,12 @@ class Engine(Protocol):
 
 def _load(task: str, options: RenderOptions) -> Engine:
     if task == "svg":
-        from jaxerm.render.svg import load_engine
-    else:
-        from jaxerm.render.table import load_engine
-    return load_engine(options)
+        from jaxerm.render import svg
+
+        return svg.load_engine(options)
+    from jaxerm.render import page
+
+    return page.load_engine("table" if task == "table" else "html", options)
 
 
 def _answer(engine: Engine, request: int, code: bytes, max_pixels: int) -> wire.Reply:
