@@ -270,16 +270,20 @@ def refine(
 @app.command()
 def render(
     file: Annotated[Path, typer.Argument(help="Code, or an answer of a model that holds it.")],
-    task: _Task,
+    task: Annotated[str, typer.Option("--task", "-t", help=f"One of {', '.join((*TASKS, 'html'))}.")],
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     size: Annotated[int, typer.Option(help="Side of a rendered SVG in pixels.", min=16)] = 336,
+    allow_unsafe_rendering: Annotated[
+        bool, typer.Option("--allow-unsafe-rendering", help="Run a chart even where nothing can hold it.")
+    ] = False,
 ) -> None:
     """Render code the way the reward model will see it."""
     from PIL import Image
 
     from jaxerm.render import RenderOptions, RenderPool, extract_code
+    from jaxerm.render.types import check_task as check_render_task
 
-    check_task(task)
+    check_render_task(task)
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -288,7 +292,7 @@ def render(
     code = extract_code(text, task) if "```" in text else text
     if code is None:
         raise ValueError(f"{file} holds no {task} code")
-    with RenderPool(1, options=RenderOptions(svg_size=size)) as pool:
+    with RenderPool(1, options=RenderOptions(svg_size=size, allow_unsafe_rendering=allow_unsafe_rendering)) as pool:
         result = pool.render(task, code)
     if not result.ok:
         raise ValueError(f"{file} does not render: {result.error}")

@@ -120,7 +120,7 @@ class Common(Section):
         description="devices along each axis, 1 where none is said; one may be -1: the rest",
     )
     dtype: Dtypes = Field(default_factory=Dtypes)
-    render: dict[str, Any] = Field(default_factory=dict, description="options of the renderer, such as svg_size")
+    render: dict[str, Any] = Field(default_factory=dict, description="RenderOptions, such as svg_size")
 
     @field_validator("mesh")
     @classmethod

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import time
 from pathlib import Path
 
-from jaxerm.render import chart_child, sandbox, wire
+from jaxerm.render import chart_child, fonts, sandbox, wire
 from jaxerm.render.errors import EngineMissingError, describe
 from jaxerm.render.types import RenderOptions
 
@@ -61,13 +62,6 @@ def _warm_up() -> None:
             continue
 
 
-def _can_read_packages() -> None:
-    import matplotlib
-
-    next(Path(matplotlib.get_data_path()).glob("fonts/ttf/*.ttf")).read_bytes()
-    Path(os.__file__).read_bytes()
-
-
 def _read_child(fd: int, deadline: float, max_pixels: int) -> tuple[wire.Reply | None, bool]:
     """Reads what a child sends; (None, ...) if that is not a whole reply. The flag: the child had read its code."""
     acknowledged = False
@@ -78,23 +72,24 @@ def _read_child(fd: int, deadline: float, max_pixels: int) -> tuple[wire.Reply |
         return None, acknowledged
 
 
-def _await_end(pid: int) -> None:
+def _await_end(pid: int) -> bool:
     """Gives a child that has closed its pipe half a second to leave a status that says what became of it."""
     for _ in range(500):
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return
+            return True
         time.sleep(0.001)
+    return False
 
 
-def _end_family(pid: int) -> int:
-    """Kills the child and every descendant of it, reaps them all, and returns the wait status of the child."""
+def _end_family(pid: int) -> tuple[int, int]:
+    """Kills the child and every descendant of it, reaps them all: the wait status of the child, its peak in KiB."""
     os.kill(pid, signal.SIGKILL)  # a child that has ended is still there to be signalled until it is waited for
-    _, status = os.waitpid(pid, 0)
+    _, status, usage = os.wait4(pid, 0)
     while True:  # orphans of the child are ours now: see sandbox.adopt_orphans
         try:
             found, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return status
+            return status, usage.ru_maxrss
         if found == 0:
             children = Path(f"/proc/self/task/{os.getpid()}/children")
             for orphan in children.read_text().split() if children.exists() else ():
@@ -103,14 +98,17 @@ def _end_family(pid: int) -> int:
             time.sleep(0.001)
 
 
-def _how_it_ended(status: int, timeout_s: float) -> dict[str, str]:
+def _how_it_ended(status: int, peak_kb: int, timeout_s: float, memory_mb: int) -> dict[str, str]:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return {"kind": "crashed", "text": f"the code ended its process with exit status {code}"}
     name = signal.Signals(-code).name
     if name in ("SIGXCPU", "SIGALRM"):
         return {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
-    if name == "SIGKILL":  # itself, or this machine short of memory: the pool tries again
+    if name == "SIGKILL":
+        grown_mb = (peak_kb - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024
+        if grown_mb > memory_mb // 2:  # the machine ran short of memory, and here is why
+            return {"kind": "memory", "text": f"the process of the code was killed when it used {grown_mb} MiB"}
         return {"kind": "killed", "text": "the process of the code was killed"}
     return {"kind": "crashed", "text": f"the code crashed its process with {name}"}
 
@@ -119,6 +117,7 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
     """Forks a child for one chart and waits for it."""
     started = time.monotonic()
     timeout_s = timeout_ms / 1000
+    late, ended = False, True
     receive, send = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -126,14 +125,13 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
     os.close(send)
     try:
         reply, acknowledged = _read_child(receive, started + timeout_s, options.max_pixels)
-        late = False
     except wire.DeadlineError:
         reply, acknowledged, late = None, True, True
     finally:
         os.close(receive)
     if reply is None and not late:
-        _await_end(pid)
-    status = _end_family(pid)
+        ended = _await_end(pid)
+    status, peak_kb = _end_family(pid)
     seconds = time.monotonic() - started
     if not acknowledged:
         raise wire.WireError("a child ended before it had read its code")
@@ -144,28 +142,42 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
             kind = reply.meta.get("kind")
             meta = {"kind": kind if kind in _CHILD_KINDS else "exception", "text": str(reply.meta.get("text"))[:1000]}
         return wire.Reply(request, reply.status, meta, reply.height, reply.width, seconds, reply.pixels)
-    meta = _how_it_ended(status, timeout_s)
+    meta = _how_it_ended(status, peak_kb, timeout_s, options.memory_mb)
+    if not ended:
+        meta = {"kind": "crashed", "text": "the code closed the pipe for its picture and ran on"}
     if late:
         meta = {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
     return wire.Reply(request, wire.ERROR, meta, seconds=seconds)
 
 
-def serve(stdin: int, stdout: int, options: RenderOptions) -> None:
-    """Prepares, greets, and forks for request after request until the pool closes the pipe."""
+def _unsafe(missing: list[str]) -> str:
+    return (
+        f"this machine lacks the isolation that charts need ({', '.join(sorted(missing))}), and their code is a "
+        "model's. Use Linux on x86-64 or ARM; or accept that such code can do whatever this user can, with "
+        "RenderOptions(allow_unsafe_rendering=True), in a recipe render: {allow_unsafe_rendering: true}"
+    )
+
+
+def serve(stdin: int, stdout: int, options: RenderOptions, entered: list[str]) -> None:
+    """Prepares, greets, and forks for request after request until the pool closes the pipe.
+
+    `entered` names what this process has given up already; its children have, too.
+    """
     try:
         _import_matplotlib()
         _warm_up()
     except ImportError as error:
         raise EngineMissingError(f"matplotlib: {describe(error)}") from None
-    wanted = sandbox.code_layers()
-    layers = sandbox.available(wanted, _can_read_packages)
-    missing = [layer.name for layer in wanted if layer not in layers]
-    notes = [f"charts are drawn without these layers of isolation: {', '.join(missing)}"] if missing else []
-    isolation = "+".join(["process", "fork", *(layer.name for layer in layers)])
+    layers = sandbox.available(sandbox.all_layers(), fonts.read)
+    lacking = sandbox.REQUIRED.intersection(sandbox.missing(layers))
+    if lacking and not options.allow_unsafe_rendering:
+        wire.write_reply(stdout, wire.Reply(0, wire.HELLO, {"unsafe": _unsafe(sorted(lacking))}))
+        return
+    isolation, notes = sandbox.account("chart", [*entered, "fork"], layers)
     sandbox.adopt_orphans()
     gc.collect()
     gc.freeze()
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115 - the null device, see worker.main
     hello = {"isolation": isolation, "engine": "matplotlib", "notes": notes}
     wire.write_reply(stdout, wire.Reply(0, wire.HELLO, hello))
     while True:

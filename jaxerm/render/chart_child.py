@@ -66,6 +66,8 @@ class Capture:
         Figure.show = lambda figure, *args, **kwargs: capture.finish(figure)
         plt.show = show
         plt.close = close_figure
+        # "Make the folder, save into it": nothing is saved here, so no folder is needed either.
+        os.mkdir = lambda path, mode=0o777, *, dir_fd=None: None
 
     def left_over(self) -> None:
         """The code is at its end: answers with the current figure, or the last one it closed."""

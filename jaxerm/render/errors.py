@@ -13,6 +13,10 @@ class DrawError(Exception):
         self.kind = kind
 
 
+class UnsafeRenderingError(RuntimeError):
+    """This machine cannot hold a program that a model wrote, and nobody has said to run it all the same."""
+
+
 class EngineMissingError(Exception):
     """An engine cannot be used on this machine; the text says why and what to install."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jaxerm.critique import Task, check_task
+from jaxerm.render.types import Task, check_task
 
 _THINK = re.compile(r"<think>.*?</think>", re.DOTALL)
 _OPEN_THINK = re.compile(r"<think>(?!.*</think>).*\Z", re.DOTALL)
@@ -16,6 +16,7 @@ _FENCE = re.compile(
 _LANGUAGES: dict[Task, tuple[str, ...]] = {
     "svg": ("svg", "xml", "html", "xhtml", "svg+xml"),
     "table": ("html", "markdown", "md", "xhtml", "xml", "htm", "table"),
+    "html": ("html", "xhtml", "htm"),
     "chart": ("python", "py", "python3", "matplotlib"),
 }
 _SVG = re.compile(r"<svg\b.*?</svg\s*>", re.DOTALL | re.IGNORECASE)
@@ -25,6 +26,8 @@ _OPEN_TABLE = re.compile(r"<table\b.*\Z", re.DOTALL | re.IGNORECASE)
 _PIPES = re.compile(
     r"^[^\n]*\|[^\n]*\n[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*(?:\n[^\n]*\|[^\n]*)*", re.MULTILINE
 )
+_PAGE = re.compile(r"(?:<!doctype html\b[^>]*>\s*)?<html\b.*?(?:</html\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_ELEMENT = re.compile(r"<[a-z][a-z0-9]*\b[^<>]*>", re.IGNORECASE)
 _PYTHON = re.compile(r"^(?:import|from)\s+\w+", re.MULTILINE)
 
 
@@ -33,7 +36,8 @@ def extract_code(text: str, task: Task) -> str | None:
 
     Reasoning in `<think>` is skipped. Of fenced blocks the last one of a fitting language counts, then the last one
     without a language that looks like it. Without a fence: the last `<svg>`, closed where the text was cut off at a
-    whole element; the HTML table, or the last Markdown table, in prose; a text that is a Python script as a whole.
+    whole element; the HTML table, or the last Markdown table, in prose; the last page from `<html>` on; a text that is
+    a Python script as a whole.
 
     Raises:
       ValueError: an unknown task.
@@ -55,6 +59,10 @@ def _find(text: str, task: Task, fenced: bool) -> str | None:
         return _find_svg(text)
     if task == "table":
         return _find_table(text)
+    if task == "html":
+        pages = _PAGE.findall(text)
+        part = text.strip() if fenced and _ELEMENT.search(text) else None
+        return pages[-1].strip() if pages else part
     if fenced:
         return text or None
     start = _PYTHON.search(text)

@@ -23,6 +23,16 @@ def directory() -> Path:
     return Path(spec.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
 
 
+def read() -> None:
+    """Reads one of the fonts and one module: what every engine has to be able to do, however little else it may.
+
+    Raises:
+      OSError: this process may not.
+    """
+    next(directory().glob("*.ttf")).read_bytes()
+    Path(os.__file__).read_bytes()
+
+
 def pin() -> None:
     """Shows fontconfig, in this process and for good, those fonts and no others; before its first use.
 

@@ -38,15 +38,16 @@ def _pixels(book: plutoprint.Book, width: int, height: int) -> np.ndarray:
     return np.frombuffer(canvas.get_data(), np.uint32).reshape(height, canvas.get_stride() // 4)[:, :width]
 
 
-def paint_html(html: str, width: int, max_pixels: int) -> np.ndarray:
-    """Draws a page `width` pixels wide and as high as it needs to be: uint32[H, width], 0xAARRGGBB, on white.
+def paint_html(html: str, width: int, max_pixels: int, window: int | None = None) -> np.ndarray:
+    """Draws a page `width` pixels wide and as high as it needs to be; see `page.Paint`.
 
     Raises:
       DrawError: the page would have more than `max_pixels` pixels.
     """
-    book = _book(width, 1)
+    least = window or 1
+    book = _book(width, least)
     book.load_html(html)
-    height = max(1, math.ceil(book.get_document_height()))
+    height = max(least, math.ceil(book.get_document_height()))
     if width * height > max_pixels:
         raise DrawError("too_large", f"the page is {width} x {height} pixels; the limit is {max_pixels} in all")
     return _pixels(book, width, height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -12,13 +13,13 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from jaxerm.critique import Task, check_task
 from jaxerm.render.process import Worker, WorkerError
-from jaxerm.render.types import RenderError, RenderOptions, RenderResult, is_blank
+from jaxerm.render.types import RenderError, RenderOptions, RenderResult, Task, check_task, is_blank
 
 ATTEMPTS = 3
 """Tries at one render where the host is, or may be, at fault: the first, and two more."""
 
+_LOG = logging.getLogger(__name__)
 _warned: set[str] = set()
 _warned_lock = threading.Lock()
 
@@ -44,6 +45,14 @@ class RenderPool:
       workers: renders that run at the same time.
       timeout_s: wall-clock seconds one render may take before its process is killed.
       options: how code is drawn.
+
+    Attributes:
+      notes: what the user should know of this machine, such as a layer of isolation or an engine it lacks. Each is
+        also a RuntimeWarning, once a process. Filled as workers start.
+
+    Raises:
+      UnsafeRenderingError: from the future of a chart, where this machine cannot hold the code of one; see
+        `RenderOptions.allow_unsafe_rendering`.
     """
 
     def __init__(self, workers: int = 2, timeout_s: float = 15.0, options: RenderOptions | None = None) -> None:
@@ -53,6 +62,7 @@ class RenderPool:
             raise ValueError(f"timeout_s is {timeout_s}; it must be positive")
         self.workers, self.timeout_s = workers, timeout_s
         self.options = options or RenderOptions()
+        self.notes: list[str] = []
         self._jobs: queue.SimpleQueue[tuple[Task, str, Future] | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
@@ -65,7 +75,10 @@ class RenderPool:
         self.close()
 
     def submit(self, task: Task, code: str) -> Future[RenderResult]:
-        """Queues `code` and returns a future of its result. The future raises nothing of its own.
+        """Queues `code` and returns a future of its result.
+
+        What becomes of the code never raises. The future raises UnsafeRenderingError for every chart on a machine
+        that cannot hold one.
 
         Raises:
           ValueError: an unknown task.
@@ -149,8 +162,7 @@ class RenderPool:
             try:
                 if worker is None:
                     worker = owned[task] = Worker(task, self.options)
-                    for note in worker.notes:
-                        _warn_once(note)
+                    self._tell(task, worker)
                 return self._result(worker, worker.draw(data, self.timeout_s))
             except WorkerError as error:
                 if worker is not None and error.lost:
@@ -161,6 +173,15 @@ class RenderPool:
                     seconds = time.monotonic() - started
                     return RenderResult(None, RenderError(error.kind, str(error)), seconds, isolation, engine)
         raise AssertionError("unreachable")
+
+    def _tell(self, task: Task, worker: Worker) -> None:
+        _LOG.info("%s is drawn by %s in %s", task, worker.engine, worker.isolation)
+        for note in worker.notes:
+            with self._lock:
+                if note in self.notes:
+                    continue
+                self.notes.append(note)
+            _warn_once(note)
 
     def _result(self, worker: Worker, reply) -> RenderResult:
         meta = reply.meta

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from jaxerm.critique import Task
 from jaxerm.render import sandbox, wire
-from jaxerm.render.types import ErrorKind, RenderOptions
+from jaxerm.render.errors import UnsafeRenderingError
+from jaxerm.render.types import ErrorKind, RenderOptions, Task
 
 GRACE_S = 2.0
 """Seconds a worker has, beyond the limit of a render, to end that render itself before it is killed as a whole."""
@@ -70,6 +70,7 @@ class Worker:
 
     Raises:
       WorkerError: it could not be started.
+      UnsafeRenderingError: it would run code without the layers that code needs.
     """
 
     def __init__(self, task: Task, options: RenderOptions) -> None:
@@ -99,6 +100,9 @@ class Worker:
         except (wire.WireError, wire.DeadlineError, OSError) as error:
             text = f"the {task} worker did not start within {options.start_timeout_s:g} s: {error}; {self.kill()}"
             raise WorkerError("infrastructure", text) from None
+        if unsafe := hello.meta.get("unsafe"):
+            self.kill()
+            raise UnsafeRenderingError(str(unsafe))
         if hello.status != wire.HELLO or "text" in hello.meta:
             self.kill()
             text = str(hello.meta.get("text", "no greeting"))
@@ -128,7 +132,9 @@ class Worker:
         if reply.meta.get("kind") == "infrastructure":
             raise WorkerError("infrastructure", str(reply.meta.get("text", "")))
         if reply.meta.get("kind") == "killed":
-            raise WorkerError("crashed", str(reply.meta.get("text", "")), retry=True, lost=False)
+            # Inside seccomp code cannot have killed itself: if it was not out of memory, someone else did it.
+            kind = "infrastructure" if "seccomp" in self.isolation else "crashed"
+            raise WorkerError(kind, str(reply.meta.get("text", "")), retry=True, lost=False)
         if reply.meta.get("kind", "exception") not in get_args(ErrorKind):
             raise WorkerError("infrastructure", f"unknown kind of error: {reply.meta['kind']!r}")
         return reply

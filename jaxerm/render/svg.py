@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from jaxerm.render import fonts, sandbox, svg_guard
+from jaxerm.render import fonts, svg_guard
 from jaxerm.render.errors import DrawError, EngineMissingError, describe
 from jaxerm.render.types import RenderOptions
+
+_PROBE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><rect width="20" height="20"/>
+<text x="22" y="16" font-size="16">W</text></svg>"""
 
 
 @dataclass
@@ -21,11 +24,8 @@ class SvgEngine:
     paint: Callable[[bytes, int], np.ndarray]
     options: RenderOptions
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def layers(self) -> Sequence[sandbox.Layer]:
-        """What the worker enters once the engine is loaded."""
-        return sandbox.drawing_layers()
+    probe: str = _PROBE
+    contained: bool = True
 
     def draw(self, code: str) -> np.ndarray:
         """See `worker.Engine.draw`."""
@@ -94,8 +94,6 @@ def _load_plutoprint() -> Callable[[bytes, int], np.ndarray]:
 
 
 _LOADERS = {"cairosvg": _load_cairosvg, "resvg": _load_resvg, "plutoprint": _load_plutoprint}
-_PROBE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><rect width="20" height="20"/>
-<text x="22" y="16" font-size="16">W</text></svg>"""
 
 
 def load_engine(options: RenderOptions) -> SvgEngine:

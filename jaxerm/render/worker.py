@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from jaxerm.render import fonts, sandbox, wire
@@ -16,11 +15,19 @@ from jaxerm.render.types import RenderOptions
 
 
 class Engine(Protocol):
-    """What draws one task inside a worker."""
+    """What draws one task inside a worker.
+
+    Attributes:
+      name: of the library.
+      notes: what the user should be told once.
+      probe: code that it has drawn already, to see whether it still can.
+      contained: whether it can live inside the layers; what starts programs and writes files cannot.
+    """
 
     name: str
     notes: list[str]
-    layers: Sequence[sandbox.Layer]
+    probe: str
+    contained: bool
 
     def draw(self, code: str) -> Any:
         """Returns uint8[H, W, 3], C-contiguous, or raises DrawError."""
@@ -28,10 +35,12 @@ class Engine(Protocol):
 
 def _load(task: str, options: RenderOptions) -> Engine:
     if task == "svg":
-        from jaxerm.render.svg import load_engine
-    else:
-        from jaxerm.render.table import load_engine
-    return load_engine(options)
+        from jaxerm.render import svg
+
+        return svg.load_engine(options)
+    from jaxerm.render import page
+
+    return page.load_engine("table" if task == "table" else "html", options)
 
 
 def _answer(engine: Engine, request: int, code: bytes, max_pixels: int) -> wire.Reply:
@@ -87,21 +96,27 @@ def main(task: str, parent: int) -> None:
     _, _, _, size = wire.REQUEST.unpack(wire.read_exact(stdin, wire.REQUEST.size))
     options = RenderOptions(**json.loads(bytes(wire.read_exact(stdin, size))))
     os.environ.pop("PYTHONPATH", None)
+    entered = ["process"]
+    if network := sandbox.leave_network():
+        entered.append(network)
+    sandbox.hide_memory()
     try:
         if task == "chart":
             from jaxerm.render import chart
 
-            chart.serve(stdin, stdout, options)
+            chart.serve(stdin, stdout, options, entered)
             return
         fonts.pin()
         engine = _load(task, options)
-        isolation = sandbox.enter(engine.layers, sandbox.Limits(memory_mb=options.memory_mb))
+        wanted = sandbox.all_layers() if engine.contained else ()
+        layers = sandbox.available(wanted, lambda: (fonts.read(), engine.draw(engine.probe)))
+        isolation, notes = sandbox.account(task, entered, layers)
+        sandbox.enter(layers, sandbox.Limits(memory_mb=options.memory_mb))
     except EngineMissingError as error:
         wire.write_reply(stdout, wire.Reply(0, wire.HELLO, {"text": str(error)}))
         return
-    wire.write_reply(
-        stdout, wire.Reply(0, wire.HELLO, {"isolation": isolation, "engine": engine.name, "notes": engine.notes})
-    )
+    hello = {"isolation": isolation, "engine": engine.name, "notes": [*engine.notes, *notes]}
+    wire.write_reply(stdout, wire.Reply(0, wire.HELLO, hello))
     _serve(engine, stdin, stdout, options)
 
 

@@ -8,6 +8,7 @@ from jaxerm.render import extract_code
 
 SVG = '<svg viewBox="0 0 8 8"><circle r="3"/></svg>'
 MARKDOWN = "| a | b |\n|---|:-:|\n| 1 | 2 |"
+PAGE = "<!DOCTYPE html>\n<html><body><p>x</p></body></html>"
 CHART = "import matplotlib.pyplot as plt\nplt.plot([1, 2])"
 
 
@@ -33,6 +34,17 @@ CHART = "import matplotlib.pyplot as plt\nplt.plot([1, 2])"
         ("table", "```html\n<p>x</p><table><tr><td>1</td></tr></table>\n```", "<table><tr><td>1</td></tr></table>"),
         ("table", "<table><tr><td>1</td><td>2", "<table><tr><td>1</td><td>2"),
         ("table", "Either a | b, who knows.", None),
+        ("html", f"Sure:\n```html\n{PAGE}\n```\nDone.", PAGE),
+        ("html", "```html\n<div>part</div>\n```", "<div>part</div>"),
+        ("html", f"<think>{PAGE}</think>Here it is: {PAGE} I hope.", PAGE),
+        ("html", "<html><body><p>cut o", "<html><body><p>cut o"),
+        ("html", f"```css\np {{}}\n```\n```html\n<p>old</p>\n```\n```html\n{PAGE}", PAGE),
+        ("html", "I would use a <div> here.", None),
+        ("html", "```python\nx < 1\n```", None),
+        ("chart", f"<think>```python\nx = 1\n```</think>\n```python\n{CHART}\n```", CHART),
+        ("chart", f"<think>\n```python\n{CHART}\n```\nlet me see", None),
+        ("chart", f"```python\n{CHART}", CHART),
+        ("chart", f"```Python title=x\n{CHART}\n```", CHART),
         ("chart", f"```python\n{CHART}\n```", CHART),
         ("chart", f"```py\nx = 1\n```\ntext\n```python\n{CHART}\n```", CHART),
         ("chart", f"```json\n{{}}\n```\n```python\n{CHART}\n```\n```text\nbye\n```", CHART),

@@ -15,7 +15,8 @@ CIRCLE = '<svg viewBox="0 0 10 10"><circle cx="5" cy="5" r="4" fill="#ff0000"/><
 TABLE = "<table><tr><th>Head</th><th>12</th></tr><tr><td>a</td><td>34</td></tr></table>"
 MARKDOWN = "| Head | 12 |\n|---|---|\n| a | 34 |"
 CHART = "import matplotlib.pyplot as plt\nplt.bar([1, 2, 3], [3, 1, 2], color='#00ff00')\nplt.savefig('out.png')\n"
-KNOWN = {"svg": CIRCLE, "table": TABLE, "chart": CHART}
+PAGE = "<body style='background:#eee'><h1>Title</h1><p>text</p></body>"
+KNOWN = {"svg": CIRCLE, "table": TABLE, "chart": CHART, "html": PAGE}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,29 @@ def test_table_letters_are_drawn(pool):
     assert (with_text[16:-16, 16:-16] < 100).any()
 
 
+def html_engines():
+    from jaxerm.render.chromium import Chromium
+    from jaxerm.render.errors import EngineMissingError
+
+    try:
+        Chromium()
+    except EngineMissingError:
+        return ["auto"]
+    return ["auto", "chromium"]
+
+
+@pytest.mark.parametrize("engine", html_engines())
+def test_a_page_fills_its_window_and_is_drawn_to_its_end(engine):
+    style = "<style>body{margin:0;background:#0f0}div{height:360px;background:#00f}p{margin:0;height:900px}</style>"
+    with RenderPool(1, timeout_s=60, options=RenderOptions(html_engine=engine)) as pool:
+        short = image(pool.render("html", f"<!DOCTYPE html><html><head>{style}</head><body><div></div></body></html>"))
+        long = image(pool.render("html", f"{style}<div></div><p>text</p><script>document.body.innerHTML = ''</script>"))
+    assert short.shape == (720, 1280, 3) and long.shape == (1260, 1280, 3)
+    assert short[359, 5].tolist() == [0, 0, 255] and short[361, 5].tolist() == short[719, 5].tolist() == [0, 255, 0]
+    assert long[359, 5].tolist() == [0, 0, 255] and long[1259, 5].tolist() == [0, 255, 0]
+    assert (long[360:, :, 1] < 100).any()  # letters
+
+
 def test_chart_is_drawn_at_its_own_size(pool):
     drawn = image(pool.render("chart", CHART))
     assert drawn.shape == (480, 640, 3)
@@ -120,7 +144,7 @@ def test_one_chart_leaves_nothing_for_the_next(pool):
     assert (image(chart(pool, "plt.plot([1, 2])")) == plain).all()
 
 
-@pytest.mark.parametrize("task", ["svg", "table", "chart"])
+@pytest.mark.parametrize("task", KNOWN)
 def test_same_code_same_bytes_in_another_process(pool, task):
     with RenderPool(1) as other:
         assert other.render(task, KNOWN[task]).image.tobytes() == pool.render(task, KNOWN[task]).image.tobytes()
@@ -134,6 +158,9 @@ def test_same_code_same_bytes_in_another_process(pool, task):
         ("svg", "<svg viewBox='0 0 8 8'/>", "blank", "one colour"),
         ("svg", "x" * 2_000_000, "too_large", "1048576"),
         ("table", "prose", "syntax", "no table"),
+        ("html", "prose", "syntax", "no HTML"),
+        ("html", "<p>" * 30_000, "too_large", "20000 elements"),
+        ("html", "<div style='height:1e9px'>", "too_large", "1280 x"),
         ("chart", "plt.plot(", "syntax", "line 1: SyntaxError"),
         ("chart", "x = 1\ny = x + z\n", "exception", "line 2: NameError: name 'z' is not defined"),
         ("chart", "x = 1", "exception", "no figure"),
@@ -148,7 +175,8 @@ def test_errors_of_the_code_say_what_happened(pool, task, code, kind, text):
 def test_results_say_what_drew_them_and_what_stood_between(pool):
     result = pool.render("chart", CHART)
     assert result.engine == "matplotlib"
-    assert result.isolation.startswith("process+fork") and "rlimits" in result.isolation
+    assert result.isolation.startswith("process+") and "+fork" in result.isolation
+    assert sys.platform != "linux" or {"rlimits", "seccomp"} <= set(result.isolation.split("+"))
     assert 0 < result.seconds < 15 and result.fault is None
 
 
