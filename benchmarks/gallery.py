@@ -3,8 +3,8 @@
     pip download --no-deps --no-binary matplotlib matplotlib   # and unpack it
     python benchmarks/gallery.py matplotlib-3.11.2/galleries --out gallery.json
 
-Outside the sandbox means the same warm process and the same forked child without its layers, in a scratch folder. Run it
-on a machine of no value: those programs are matplotlib's own, but nothing holds them.
+Outside the sandbox means the same warm process and the same forked child without its layers, in a scratch folder. Run
+it on a machine of no value: those programs are matplotlib's own, but nothing holds them.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.collect import Collector
 from jaxerm.train.dump import dump_rollouts
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
-from jaxerm.train.policy_gradient import group_advantages
+from jaxerm.train.policy_gradient import count_answers, group_advantages
 from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 
@@ -188,6 +188,7 @@ class _Trainer:
         per_mini = mini // micro
         for first in range(0, len(inputs), per_mini):
             gradients = None
+            tokens, answers = count_answers(batch.mask[first * micro : first * micro + mini])
             for i in range(first, first + per_mini):
                 part, metrics = micro_gradients(
                     state.params,
@@ -195,12 +196,14 @@ class _Trainer:
                     old[i],
                     reference[i],
                     self.banned,
+                    tokens,
+                    answers,
                     graphdef=self.policy.graphdef,
                     objective=self.objective,
                 )
-                totals.append(metrics)
-                scaled = jax.tree.map(lambda g: g / per_mini, part) if per_mini > 1 else part
-                gradients = scaled if gradients is None else jax.tree.map(jnp.add, gradients, scaled)
+                # These two are a share of the mini-batch's; the rest are means.
+                totals.append(metrics | {name: per_mini * metrics[name] for name in ("loss", "policy_loss")})
+                gradients = part if gradients is None else jax.tree.map(jnp.add, gradients, part)
             state, norm = apply_gradients(state, gradients, jnp.float32(rate), optimizer=self.optimizer)
             totals[-1] = {**totals[-1], "grad_norm": norm}
         names = totals[-1].keys()

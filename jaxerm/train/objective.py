@@ -59,11 +59,13 @@ def micro_gradients(
     old_log_probs: jax.Array | None,
     reference_log_probs: jax.Array,
     banned: jax.Array,
+    tokens: jax.Array | None = None,
+    answers: jax.Array | None = None,
     *,
     graphdef: nnx.GraphDef,
     objective: Objective,
 ):
-    """Gradients and metrics of the GRPO loss on one micro-batch.
+    """Gradients and metrics of the GRPO loss on one micro-batch; those of a mini-batch are the sums of its parts'.
 
     loss = - E[w * surrogate(ratio, A)] + kl_coef * E[KL(policy || reference)], w the truncated importance weight
     between trainer and sampler; without the second term where the KL is part of the reward.
@@ -74,6 +76,7 @@ def micro_gradients(
       old_log_probs: float32[R, S], under the weights the answers were drawn with; None where those are `params`.
       reference_log_probs: float32[R, S].
       banned: bool[V], as in `sampler.forbidden_tokens`.
+      tokens, answers: float32[], of the whole mini-batch (see `aggregate`); this micro-batch's own if None.
       graphdef, objective: of the policy and of the loss.
     """
     mask = batch.mask
@@ -94,10 +97,10 @@ def micro_gradients(
         delta = jnp.where(mask > 0, reference_log_probs - log_probs, 0.0)
         kl = KL_ESTIMATORS[objective.kl_estimator](delta)
         longest = objective.max_new_tokens
-        policy_loss = -aggregate(weights * surrogate, mask, objective.loss_aggregation, longest)
+        policy_loss = -aggregate(weights * surrogate, mask, objective.loss_aggregation, longest, tokens, answers)
         loss = policy_loss
         if objective.kl_in == "loss":
-            loss += objective.kl_coef * aggregate(kl, mask, objective.loss_aggregation, longest)
+            loss += objective.kl_coef * aggregate(kl, mask, objective.loss_aggregation, longest, tokens, answers)
         metrics = {
             "policy_loss": policy_loss,
             "kl": masked_mean(kl, mask),

@@ -126,20 +126,41 @@ def overlong_penalty(lengths: np.ndarray, longest: int, buffer: int) -> np.ndarr
     return np.clip((longest - buffer - np.asarray(lengths)) / buffer, -1.0, 0.0).astype(np.float32)
 
 
-def aggregate(values: jax.Array, mask: jax.Array, kind: str, longest: int) -> jax.Array:
+def aggregate(
+    values: jax.Array,
+    mask: jax.Array,
+    kind: str,
+    longest: int,
+    tokens: jax.Array | None = None,
+    answers: jax.Array | None = None,
+) -> jax.Array:
     """One number from a value a token.
 
     token_mean: over all tokens (DAPO). sequence_mean: mean over the tokens of each answer, then over answers (GRPO).
     sequence_sum: sum over each answer divided by a constant, the longest answer allowed, then mean (Dr.GRPO).
+
+    Args:
+      values, mask: float32[R, S].
+      kind: one of the three.
+      longest: tokens an answer may have.
+      tokens, answers: how many there are in the batch that these rows are a part of, so that the parts of a batch add
+        up to the whole of it; what these rows hold if None.
     """
-    rows = jnp.maximum(jnp.sum(jnp.any(mask > 0, axis=1)), 1)
+    if tokens is None:
+        tokens, answers = count_answers(mask)
+    tokens, answers = jnp.maximum(tokens, 1), jnp.maximum(answers, 1)
     if kind == "token_mean":
-        return jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
+        return jnp.sum(values * mask) / tokens
     if kind == "sequence_mean":
-        return jnp.sum(jnp.sum(values * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)) / rows
+        return jnp.sum(jnp.sum(values * mask, axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)) / answers
     if kind == "sequence_sum":
-        return jnp.sum(values * mask) / longest / rows
+        return jnp.sum(values * mask) / longest / answers
     raise ValueError(f"unknown loss aggregation {kind!r}; there are token_mean, sequence_mean and sequence_sum")
+
+
+def count_answers(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Tokens that count, and answers with at least one of them, float32[]."""
+    return jnp.sum(mask, dtype=jnp.float32), jnp.sum(jnp.any(mask > 0, axis=1), dtype=jnp.float32)
 
 
 def importance_weights(

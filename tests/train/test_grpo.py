@@ -16,7 +16,8 @@ from jaxerm.recipe import load_recipe
 from jaxerm.rewards.attempts import Scoring, score_attempts
 from jaxerm.train.grpo import run_grpo
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
-from jaxerm.train.rollouts import rollout_batch, sample_rollouts
+from jaxerm.train.policy_gradient import count_answers
+from jaxerm.train.rollouts import rollout_batch, sample_rollouts, take_rows
 
 LENGTH, NEW = 64, 16
 OBJECTIVE = Objective(
@@ -147,6 +148,28 @@ def test_before_the_first_update_the_old_log_probs_are_the_policys_own(micro, ro
     own, _ = micro_gradients(micro.params, batch, None, fixed, banned, **step)
     for one, two in zip(jax.tree.leaves(told), jax.tree.leaves(own), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "sequence_sum"])
+def test_micro_batches_add_up_to_their_mini_batch(micro, rollouts, banned, aggregation):
+    """Their answers are of different lengths: a mean of means would weigh the tokens of the shorter ones more."""
+    batch = batch_of(micro, rollouts, [1, -1, 0.5, 2], counts=(True, True, True, False))
+    mask = batch.mask.copy()
+    mask[0, np.flatnonzero(mask[0])[3:]] = 0
+    batch = replace(batch, mask=mask)
+    other = jax.tree.map(lambda x: x * 1.3, micro.params)
+    step = {"graphdef": micro.graphdef, "objective": replace(OBJECTIVE, loss_aggregation=aggregation)}
+    fixed = log_probs_of(other, batch.inputs, banned, graphdef=micro.graphdef, temperature=1.0)
+    whole, _ = micro_gradients(micro.params, batch, None, fixed, banned, **step)
+    totals = count_answers(batch.mask)
+    halves = [
+        micro_gradients(micro.params, take_rows(batch, at, at + 2), None, fixed[at : at + 2], banned, *totals, **step)[
+            0
+        ]
+        for at in (0, 2)
+    ]
+    for all_, *parts in zip(jax.tree.leaves(whole), *map(jax.tree.leaves, halves), strict=True):
+        np.testing.assert_allclose(sum(parts), all_, atol=1e-5)
 
 
 def test_what_beat_its_group_becomes_likelier(micro, rollouts, banned):
