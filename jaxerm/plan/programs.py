@@ -73,7 +73,7 @@ def model_config(model: str) -> Qwen3VLConfig:
     if (Path(model) / "config.json").is_file():
         return Qwen3VLConfig.load(model)
     for size in sorted(SIZES, key=len, reverse=True):
-        if re.search(rf"(?<![\w.]){re.escape(size)}(?!\w)", model, re.IGNORECASE):
+        if re.search(rf"(?<![0-9.]){re.escape(size)}(?![0-9A-Za-z])", model, re.IGNORECASE):
             return size_config(size)
     raise ValueError(f"{model}: no config.json there, and no released size ({', '.join(SIZES)}) in the name")
 
@@ -180,6 +180,9 @@ class _Model:
 def programs_of(recipe: SftRecipe | GrpoRecipe, mesh: Mesh, kernel: Kernel, choices: Choices) -> list[Program]:
     """Everything a run of the recipe compiles for its models.
 
+    The loss of a train step is the mean log-prob of the tokens, for GRPO as well: its objective adds a few numbers a
+    token, which take no memory and no time to speak of.
+
     Raises:
       ValueError: rows that cannot be shared out among the devices.
     """
@@ -198,11 +201,11 @@ def programs_of(recipe: SftRecipe | GrpoRecipe, mesh: Mesh, kernel: Kernel, choi
     train = policy.train_step(recipe, choices, longest, recipe.max_patches)
     # Colocated: optimiser, reference and reward model stay where they are while anything else runs.
     state, reference = train.arguments[0], policy.params
-    others = [policy.params, judge.params] if recipe.reference is None else [policy.params, judge.params, reference]
+    accumulated = [policy.params] if recipe.micro_batch else []
     beside = {
-        "train_step": [judge.params, reference],
+        "train_step": [judge.params, reference, accumulated],
         "policy": [(state.opt_state, state.step), judge.params, reference],
-        "judge": [state, *others[:1]],
+        "judge": [state, reference],
     }
     return [
         replace(train, resident=beside["train_step"]),
