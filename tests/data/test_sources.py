@@ -51,7 +51,7 @@ def test_errors_name_what_there_is(tmp_path):
         open_source("drawing")
     with pytest.raises(ValueError, match="max_codechars"):
         open_source("icons", max_codechars=3)
-    with pytest.raises(ValueError, match="holds no .svg or .csv"):
+    with pytest.raises(ValueError, match="holds no .svg, .csv, .html, .py file"):
         open_source(str(tmp_path))
     with pytest.raises(ValueError, match="html, markdown"):
         open_source("tables", formats=("latex",))

@@ -22,7 +22,9 @@ class MoreEdits:
         on_items = [lambda kind=kind: kind(pick(self.rng, self.items)) for kind in kinds if self.items]
         texts = [item for item in self.items if item.element.tag == "text" and not len(item.element)]
         on_texts = [lambda: self.text_size(pick(self.rng, texts))] * (2 if texts else 0)
-        return [*on_items, *on_texts, self.paper, self.letter, self.zoom]
+        # They fit any drawing: as many as the others they would crowd them out.
+        whole = (self.paper, self.letter, self.zoom)
+        return [*on_items, *on_texts, lambda: pick(self.rng, whole)()]
 
     @staticmethod
     def _whole(said: words.Words, cell: int) -> Edit:
@@ -89,8 +91,8 @@ class MoreEdits:
         now = item.get("stroke-linecap", "butt")
         if now not in words.ENDS:
             return None
-        # Round against square can hardly be told apart.
-        new = "butt" if now != "butt" else pick(self.rng, ("round", "square"))
+        # CairoSVG draws no cut-off ends where an element around this one has others.
+        new = "square" if now == "round" else "round"
         return self._step(item, words.ended(item, new, now), lambda element: self.put(element, "stroke-linecap", new))
 
     def text_size(self, item: Item) -> Step | None:
