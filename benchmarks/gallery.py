@@ -84,18 +84,25 @@ def main() -> None:
     if arguments.limit:
         files = files[:: max(1, len(files) // arguments.limit)][: arguments.limit]
     if arguments.outside:
-        sys.stdout.write(json.dumps(outside(files, arguments.timeout)))
+        arguments.out.write_text(json.dumps(outside(files, arguments.timeout)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        command = [sys.executable, os.path.abspath(__file__), str(arguments.gallery.resolve()), "--outside"]
+        command = [
+            sys.executable,
+            os.path.abspath(__file__),
+            str(arguments.gallery.resolve()),
+            "--outside",
+            "--out",
+            f"{scratch}/outside.json",
+        ]
         command += [
             "--timeout",
             str(arguments.timeout),
             *(["--limit", str(arguments.limit)] if arguments.limit else []),
         ]
         environment = _environment() | {"TMPDIR": scratch}
-        done = subprocess.run(command, stdout=subprocess.PIPE, cwd=scratch, env=environment, check=True)
-    free = json.loads(done.stdout)
+        subprocess.run(command, stdout=subprocess.DEVNULL, cwd=scratch, env=environment, check=True)
+        free = json.loads(Path(scratch, "outside.json").read_text())
     held, isolation = inside(files, arguments.timeout)
     fair = [file for file in files if drawn(free[file])]
     kept = [file for file in fair if drawn(held[file])]

@@ -44,9 +44,14 @@ def _import_matplotlib() -> None:
 
 
 def _warm_up() -> None:
-    """Draws once all that most charts use, so that no child has to import or load it again."""
+    """Draws once all that most charts use, so that no child has to import or load it again.
+
+    Raises:
+      EngineMissingError: letters leave no mark.
+    """
     import matplotlib.pyplot as plt
     import mpl_toolkits.mplot3d  # noqa: F401
+    import numpy as np
 
     figure, axes = plt.subplots()
     axes.plot([1, 2], [1, 2], label="a")
@@ -54,6 +59,12 @@ def _warm_up() -> None:
     axes.set_title(r"A $x^2$")
     axes.legend()
     figure.canvas.draw()
+    plt.close("all")
+    letters = plt.figure(figsize=(1, 1))
+    letters.text(0, 0, "W8", size=40)
+    letters.canvas.draw()
+    if np.asarray(letters.canvas.buffer_rgba())[..., 0].min() > 100:
+        raise EngineMissingError("matplotlib draws no letters: its own fonts are missing from its installation")
     plt.close("all")
     for name in ("pandas", "seaborn"):
         try:

@@ -124,7 +124,7 @@ class RenderResult:
 
     @property
     def fault(self) -> Literal["code", "host"] | None:
-        """Whose fault a failure is: "code" earns the lowest reward, "host" is ours and earns no reward at all."""
+        """Whose fault a failure is: "code" makes an attempt `failed`, worth least; "host" (ours) `unscored`."""
         if self.error is None:
             return None
         return "host" if self.error.kind == "infrastructure" else "code"

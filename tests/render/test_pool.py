@@ -108,6 +108,49 @@ def test_a_worker_killed_from_outside_costs_nothing():
             assert result.ok and (result.image == expected).all()
 
 
+@linux_only
+def test_workers_and_charts_killed_again_and_again_cost_no_answer_and_leave_nothing():
+    jobs = [("svg", circle(20)), ("table", "| a |\n|---|\n| 1 |"), ("chart", CHART)]
+    killed = 0
+    before = set(children(os.getpid()))  # of other pools
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with RenderPool(2, timeout_s=60, options=RenderOptions(svg_size=64)) as pool:
+        expected = [result.image.tobytes() for result in pool.map(jobs)]
+        for i, result in enumerate(pool.map(jobs * 10)):
+            assert result.fault != "code", str(result.error)
+            assert not result.ok or result.image.tobytes() == expected[i % 3]
+            if i % 12 == 5:
+                for worker in set(children(os.getpid())) - before:
+                    for pid in children(worker) or [worker]:  # the chart that is being drawn, where there is one
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                            killed += 1
+        assert all(result.ok for result in pool.map(jobs))
+    assert killed >= 2
+    assert set(children(os.getpid())) <= before  # zombies would be among them
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
+
+
+@linux_only
+def test_many_renders_in_one_pool_do_not_grow():
+    def measure(pid):
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]), len(os.listdir(f"/proc/{pid}/fd"))
+
+    jobs = [("svg", GOOD), ("table", "| a |\n|---|\n| 1 |"), ("chart", CHART)]
+    others = set(children(os.getpid()))
+    with RenderPool(1, timeout_s=60, options=RenderOptions(svg_size=64)) as pool:
+        for _ in pool.map(jobs * 5):
+            pass
+        before = {pid: measure(pid) for pid in set(children(os.getpid())) - others}
+        for _ in pool.map(jobs * 15):
+            pass
+        assert set(children(os.getpid())) - others == set(before)
+        for pid, (resident, descriptors) in before.items():
+            assert measure(pid)[0] < resident + 8 * 1024  # KiB
+            assert measure(pid)[1] == descriptors
+
+
 def test_a_worker_that_is_lost_every_time_is_our_fault(monkeypatch):
     tries = 0
 

@@ -117,6 +117,62 @@ def test_every_way_to_end_a_chart_gives_the_same_picture(pool, ending):
     assert (drawn == plain).all()
 
 
+SMALL = "plt.figure(figsize=(1, 1)).text(0, 0.5, 'first')\n"
+LARGE = "plt.figure(figsize=(2, 1)).text(0, 0.5, 'second')\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "width"),
+    [
+        (SMALL + LARGE, 200),
+        (SMALL + LARGE + "plt.show()", 200),
+        (SMALL + "plt.savefig('a.png')\n" + LARGE + "plt.savefig('b.png')", 100),
+        (SMALL + "plt.close()\n" + LARGE, 200),
+        (SMALL + "plt.close('all')", 100),
+        (SMALL + LARGE + "plt.figure(1)\nplt.show()", 100),
+        ("fig = plt.figure(figsize=(1, 1))\nfig.text(0, 0, 'x')\nplt.close(fig)\nfig.savefig('a.png')", 100),
+        (SMALL + "import io\nbuffer = io.BytesIO()\nplt.savefig(buffer, format='png')\n" + LARGE, 100),
+        (
+            "from matplotlib.figure import Figure\nf = Figure(figsize=(1, 1))\nf.text(0, 0, 'x')\nf.savefig('a.png')",
+            100,
+        ),
+    ],
+)
+def test_of_several_figures_the_first_saved_or_else_the_current_one_counts(pool, code, width):
+    assert image(chart(pool, code + "\n")).shape == (100, width, 3)
+
+
+def test_seaborn_draws_where_it_is_installed(pool):
+    pytest.importorskip("seaborn")
+    assert image(chart(pool, "import seaborn as sns\nsns.barplot(x=[1, 2], y=[3, 4])\n")).min() < 255
+
+
+def test_an_empty_figure_is_blank_and_keeps_its_picture(pool):
+    result = chart(pool, "plt.figure()\nplt.savefig('a.png')\n")
+    assert (result.error.kind, result.fault, result.image.shape) == ("blank", "code", (480, 640, 3))
+
+
+def test_blank_can_be_a_result():
+    with RenderPool(1, options=RenderOptions(blank_is_error=False)) as pool:
+        assert pool.render("svg", "<svg viewBox='0 0 8 8'/>").ok
+
+
+def test_letters_are_those_of_the_pinned_fonts_whatever_is_asked_for(pool):
+    svgs = [
+        f'<svg viewBox="0 0 90 20"><text y="15" font-family="{name}">Wgq</text></svg>' for name in ("Arial", "Nope")
+    ]
+    tables = [
+        f"<table><tr><td style='font-family:{name}'>Wgq</td></tr></table>" for name in ("Arial", "Helvetica Neue")
+    ]
+    charts = [f"plt.rcParams['font.family'] = '{name}'\nplt.title('Wgq')\n" for name in ("Arial", "DejaVu Sans")]
+    for first, second in (
+        [image(pool.render("svg", code)) for code in svgs],
+        [image(pool.render("table", code)) for code in tables],
+        [image(chart(pool, code)) for code in charts],
+    ):
+        assert (first == second).all()
+
+
 def test_code_after_the_first_savefig_does_not_count(pool):
     code = "plt.plot([1, 2])\nplt.savefig('a.png')\nraise ValueError('late')\n"
     assert chart(pool, code).ok

@@ -6,6 +6,7 @@ A call that enters a layer can return 0 and do nothing (old kernels, emulated on
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 import signal
@@ -44,6 +45,10 @@ def _fork() -> None:
     os.wait()
 
 
+def _memory_file() -> int:
+    return kernel.syscall(kernel.MEMFD_CREATE, ctypes.c_char_p(b"attack"), 0)
+
+
 def _new_file() -> Path:
     return Path("/tmp" if os.path.isdir("/tmp") else "/dev") / f"jaxerm-attack-{os.getpid()}"
 
@@ -58,7 +63,7 @@ def limits() -> None:
         mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | reserve_only, mmap.PROT_READ)
         raise Breach(f"{size} bytes of memory were granted")
     with contextlib.suppress(OSError):
-        os.write(os.memfd_create("attack"), b"x")
+        os.write(_memory_file(), b"x")
         raise Breach("a file was written")
 
 
@@ -97,11 +102,11 @@ def system_calls() -> None:
     _refused(socket.socketpair)
     _refused(os.kill, os.getppid(), 0)
     _refused(os.kill, os.getpid(), signal.SIGCONT)
-    _refused(os.memfd_create, "attack")
+    _refused(_memory_file)
     _refused(os.mkdir, "/nonexistent/folder")
     _refused(os.unlink, "/nonexistent/file")
     _refused(_create, _new_file())
-    _refused(kernel.syscall, {"x86_64": 101, "aarch64": 117}[kernel.MACHINE], 0, 0, 0, 0)  # ptrace(PTRACE_TRACEME)
+    _refused(kernel.syscall, kernel.PTRACE, 0, 0, 0, 0)  # PTRACE_TRACEME
 
 
 def network(port: int) -> Callable[[], None]:

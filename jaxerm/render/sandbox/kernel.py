@@ -13,6 +13,9 @@ MACHINE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64":
 )
 """The processor, if it is one whose system calls we know."""
 
+MEMFD_CREATE, PTRACE = {"x86_64": (319, 101), "aarch64": (279, 117)}.get(MACHINE, (-1, -1))
+"""Numbers of two calls to attack with; not every build of Python has a name for the first."""
+
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_SECCOMP = 1, 4, 8, 22
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 36, 38, 39
 

@@ -68,7 +68,7 @@ def become_reading_nobody() -> None:
 
 def is_less() -> bool:
     """Whether a change that only root may make is refused, and root cannot be had back."""
-    for attack in (lambda: os.setgroups([0]), lambda: os.setresuid(0, 0, 0)):
+    for attack in (lambda: os.setgroups([0]), lambda: os.setuid(0)):
         with contextlib.suppress(OSError):
             attack()
             return False
