@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxerm.critique import Critique
-from jaxerm.data.natural.drawing import compare_drawings
+from jaxerm.data.natural.routes import DrawingShapes, natural_pairs
 from jaxerm.data.pair_files import write_pairs
 from jaxerm.data.pairs import Pair, PairMaker
 from jaxerm.data.sources import open_source
@@ -35,7 +35,7 @@ from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.train.grpo import run_grpo
-from jaxerm.train.natural import natural_pairs
+from jaxerm.train.natural import sample_attempts
 from jaxerm.train.rollouts import sample_rollouts
 from jaxerm.train.sft import run_sft
 
@@ -104,22 +104,20 @@ def drawing_attempts(
     policy: LanguageModel, source: dict[str, Any], n: int, pool: RenderPool, recipe: GrpoRecipe, seed: int
 ) -> list[Pair]:
     """Four sampled answers to each of the first `n` drawings, with the critiques that comparing programs gives."""
-    return list(
-        natural_pairs(
-            policy,
-            open_source("drawings", **source),
-            range(n),
-            compare_drawings,
-            pool,
-            Prompts(recipe.prompts),
-            n=4,
-            max_new_tokens=recipe.max_new_tokens,
-            length=recipe.max_prompt_length,
-            patches=recipe.max_patches,
-            seed=seed,
-            rows=16,
-        )
+    attempts = sample_attempts(
+        policy,
+        open_source("drawings", **source),
+        range(n),
+        pool,
+        Prompts(recipe.prompts),
+        n=4,
+        max_new_tokens=recipe.max_new_tokens,
+        length=recipe.max_prompt_length,
+        patches=recipe.max_patches,
+        seed=seed,
+        rows=16,
     )
+    return list(natural_pairs(attempts, DrawingShapes()))
 
 
 def judge(erm: VisualERM, pairs: dict[str, list[Pair]], recipe: GrpoRecipe) -> dict[str, list[Critique | None]]:

@@ -1,4 +1,4 @@
-"""Natural inference: what a policy gets wrong by itself, as pairs with a critique that is known to be true.
+"""Natural inference, first half: what a policy makes of pictures, for the routes that know what is wrong with it.
 
 Corruptions are one or a few edits of a perfect program. A policy's own mistakes come in other numbers and other
 company, and they are what its judge will be asked about.
@@ -6,11 +6,9 @@ company, and they are what its judge will be asked about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from jaxerm.critique import Critique
-from jaxerm.data.pairs import Pair
-from jaxerm.data.program import Edit
+from jaxerm.data.natural.routes import Attempt
 from jaxerm.data.sources import Source
 from jaxerm.models.language import LanguageModel
 from jaxerm.models.sampler import Sampling
@@ -19,11 +17,10 @@ from jaxerm.render import RenderPool, extract_code
 from jaxerm.train.rollouts import sample_rollouts
 
 
-def natural_pairs(
+def sample_attempts(
     policy: LanguageModel,
     source: Source,
     indices: Sequence[int],
-    compare: Callable[[str, str], tuple[Edit, ...] | None],
     pool: RenderPool,
     prompts: Prompts,
     *,
@@ -34,13 +31,12 @@ def natural_pairs(
     sampling: Sampling | None = None,
     seed: int = 0,
     rows: int = 32,
-) -> Iterator[Pair]:
-    """Samples answers of a policy and yields those that render and can be compared with their reference.
+) -> Iterator[Attempt]:
+    """Samples answers of a policy and yields those that render, at the size of their reference.
 
     Args:
       policy: what writes the attempts.
       source, indices: of the references.
-      compare: (reference code, attempt's code) -> what differs, None if the attempt cannot be read.
       pool: renders both.
       prompts: of the policy.
       n: answers to each reference.
@@ -68,12 +64,7 @@ def natural_pairs(
         for row, text in enumerate(rollouts.texts):
             program, (task, reference) = programs[row // n], pictures[row // n]
             code = extract_code(text, task)
-            edits = compare(program.code, code) if code is not None else None
-            if edits is None:
-                continue
-            render = pool.render(task, code)
-            if not render.ok or render.image.shape != reference.shape:
-                continue
-            critique = Critique(task, tuple(edit.discrepancy for edit in edits))
-            name = f"{program.name}-attempt-{seed}-{row % n}"
-            yield Pair(name, task, program.code, code, reference, render.image, critique, edits)
+            render = pool.render(task, code) if code is not None else None
+            if render is not None and render.ok and render.image.shape == reference.shape:
+                name = f"{program.name}-attempt-{seed}-{row % n}"
+                yield Attempt(name, task, program.code, code, reference, render.image)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxerm.data.examples import pair_example
-from jaxerm.data.natural.drawing import compare_drawings
+from jaxerm.data.natural.routes import DrawingShapes, natural_pairs
 from jaxerm.data.pair_files import write_pairs
 from jaxerm.data.sources import open_source
 from jaxerm.models.sampler import Sampling
@@ -39,21 +39,19 @@ def pairs(pool, monkeypatch):
         return SimpleNamespace(texts=answers_to([SOURCE[start + i] for i in range(len(pictures))]))
 
     monkeypatch.setattr(natural, "sample_rollouts", sample_rollouts)
-    found = list(
-        natural.natural_pairs(
-            SimpleNamespace(params=None),
-            SOURCE,
-            range(5),
-            compare_drawings,
-            pool,
-            Prompts("brief"),
-            n=3,
-            max_new_tokens=160,
-            length=64,
-            patches=64,
-            rows=2,
-        )
+    attempts = natural.sample_attempts(
+        SimpleNamespace(params=None),
+        SOURCE,
+        range(5),
+        pool,
+        Prompts("brief"),
+        n=3,
+        max_new_tokens=160,
+        length=64,
+        patches=64,
+        rows=2,
     )
+    found = list(natural_pairs(attempts, DrawingShapes()))
     assert asked == [2, 2, 1]
     return found
 

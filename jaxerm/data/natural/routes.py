@@ -15,6 +15,7 @@ import numpy as np
 from jaxerm.critique import Critique, CritiqueError, Discrepancy, Task, parse_critique
 from jaxerm.data.chat import Chat
 from jaxerm.data.natural import compare
+from jaxerm.data.natural.drawing import compare_drawings
 from jaxerm.data.pairs import Pair
 from jaxerm.data.program import Edit
 from jaxerm.data.visible import differs
@@ -71,6 +72,16 @@ class Structure:
             return compare(attempt.task, attempt.reference_code, attempt.code, self._pool)
         except ValueError:
             return None
+
+
+class DrawingShapes:
+    """Generated drawings, shape by shape; nothing of attempts that are anything else."""
+
+    name = "shapes"
+
+    def annotate(self, attempt: Attempt) -> tuple[Edit, ...] | None:
+        """See `Route`."""
+        return compare_drawings(attempt.reference_code, attempt.code)
 
 
 class Teacher:
@@ -158,9 +169,14 @@ class Router:
       routes: (route, weight).
       seed: of the draw.
 
+    Attributes:
+      counts: what became of the attempts: how many each route annotated, looked alike, or stayed unknown.
+
     Raises:
       ValueError: no route, or a weight that is not positive.
     """
+
+    name = "router"
 
     def __init__(self, routes: Sequence[tuple[Route, float]], seed: int = 0):
         if not routes or any(weight <= 0 for _, weight in routes):
@@ -186,18 +202,18 @@ class Router:
         return None
 
 
-def natural_pairs(attempts: Iterable[Attempt], router: Router, threads: int = 8) -> Iterator[Pair]:
+def natural_pairs(attempts: Iterable[Attempt], route: Route, threads: int = 8) -> Iterator[Pair]:
     """Pairs of attempts that could be annotated, in order.
 
     Args:
       attempts: of a policy.
-      router: annotates them; its ``counts`` say what became of each.
+      route: annotates them: one way to the truth, or a `Router` of several.
       threads: attempts in hand at a time: a teacher takes seconds to answer.
     """
     with ThreadPoolExecutor(threads) as pool:
         pending: list = []
         for attempt in attempts:
-            pending.append((attempt, pool.submit(router.annotate, attempt)))
+            pending.append((attempt, pool.submit(route.annotate, attempt)))
             if len(pending) >= 2 * threads:
                 yield from _pair(*pending.pop(0))
         for entry in pending:
