@@ -6,6 +6,7 @@ SHELL := /bin/bash -o pipefail
 # The first Python on the path that is new enough; `make PYTHON=/path/to/python demo` picks another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+JOBS ?= 2
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -40,8 +41,9 @@ help:
 demo: $(STAMP)
 	@$(RUN)/jaxerm demo $(ARGS)
 
+# Two processes: many tests wait for clocks and compilers rather than for a core. Files stay whole, they share fixtures.
 test: $(STAMP)
-	@$(RUN)/python -m pytest -q $(ARGS)
+	@$(RUN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	@$(RUN)/ruff check . && $(RUN)/ruff format --check .
