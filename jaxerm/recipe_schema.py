@@ -120,6 +120,13 @@ class Common(Section):
         description="devices along each axis, 1 where none is said; one may be -1: the rest",
     )
     dtype: Dtypes = Field(default_factory=Dtypes)
+    attention: Literal["auto", "xla", "splash", "cudnn"] = Field(
+        "auto", description="splash on TPUs, cudnn on GPUs in bfloat16, xla everywhere; auto takes what fits the device"
+    )
+    remat: Literal["none", "dots", "dots_no_batch", "full"] = Field(
+        "none", description="what the backward pass computes anew of each layer, to save memory; full: all of it"
+    )
+    logits_chunk: Count | None = Field(None, description="positions a row whose logits exist at once; null: all")
     render: dict[str, Any] = Field(default_factory=dict, description="RenderOptions, such as svg_size")
 
     @field_validator("mesh")

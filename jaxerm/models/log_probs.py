@@ -37,7 +37,6 @@ def chunked_log_probs(
         x = jnp.pad(x, ((0, 0), (0, count * chunk - length), *[(0, 0)] * (x.ndim - 2)))
         return jnp.moveaxis(x.reshape(x.shape[0], count, chunk, *x.shape[2:]), 1, 0)
 
-    @jax.checkpoint
     def of_chunk(entry):
         h, wanted = entry
         logits = unembed(h) / temperature
@@ -47,5 +46,7 @@ def chunked_log_probs(
         chosen = jnp.take_along_axis(logits, wanted[..., None], axis=-1)[..., 0]
         return chosen - jax.nn.logsumexp(logits, axis=-1)
 
-    out = jax.lax.map(of_chunk, (cut(hidden), cut(targets)))
+    if count == 1:
+        return of_chunk((hidden, targets))
+    out = jax.lax.map(jax.checkpoint(of_chunk), (cut(hidden), cut(targets)))
     return jnp.moveaxis(out, 0, 1).reshape(hidden.shape[0], -1)[:, :length]

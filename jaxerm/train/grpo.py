@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxerm.models.language import LanguageModel, load
+from jaxerm.models.language import LanguageModel
 from jaxerm.models.sampler import Sampling, forbidden_tokens
 from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
@@ -28,6 +28,7 @@ from jaxerm.train.dump import dump_rollouts
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers, group_advantages
 from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
+from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 
 
@@ -64,19 +65,18 @@ def run_grpo(
       The trained policy.
     """
     run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
-    kinds = {"dtype": recipe.dtype.compute, "param_dtype": recipe.dtype.param}
     reward = recipe.reward
     if policy is None:
-        policy = load(recipe.policy, **kinds)
+        policy = load_for(recipe, recipe.policy)
     if erm is None:
         erm = VisualERM(
-            load(reward.model, **kinds),
+            load_for(recipe, reward.model),
             sampling=Sampling(reward.temperature, reward.top_p, reward.top_k),
             max_new_tokens=reward.max_new_tokens,
             retries=reward.retries,
             rows=reward.rows,
         )
-    reference = policy if recipe.reference is None else load(recipe.reference, **kinds)
+    reference = policy if recipe.reference is None else load_for(recipe, recipe.reference)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
     try:
         return _Trainer(recipe, policy, reference.params, erm, pool or own_pool, run, quiet, on_step).train()
@@ -167,7 +167,11 @@ class _Trainer:
         mini = recipe.mini_batch * recipe.rollouts
         micro = recipe.micro_batch or mini
         frozen = partial(
-            log_probs_of, banned=self.banned, graphdef=self.policy.graphdef, temperature=recipe.temperature
+            log_probs_of,
+            banned=self.banned,
+            graphdef=self.policy.graphdef,
+            temperature=recipe.temperature,
+            chunk=recipe.logits_chunk,
         )
         inputs = [shard_batch(take_rows(batch.inputs, at, at + micro), self.mesh) for at in range(0, rows, micro)]
         reference = [frozen(self.reference_params, part) for part in inputs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxerm.models.log_probs import chunked_log_probs
 from jaxerm.models.qwen3_vl.inputs import Inputs
 from jaxerm.models.qwen3_vl.model import Qwen3VL
 
@@ -16,24 +17,30 @@ def next_token_log_probs(
     temperature: float = 1.0,
     banned: jax.Array | None = None,
     remat: str = "none",
+    chunk: int | None = None,
 ) -> jax.Array:
     """log p(token[s] | tokens before it).
 
     Args:
       temperature, banned: of the sampler the answers were drawn with (see `sampler.forbidden_tokens`), so that both
         speak of the same distribution.
+      remat: what the backward pass computes anew, see `layers.REMAT_POLICIES`.
+      chunk: positions a row whose logits exist at once; all if None.
 
     Returns:
       float32[B, S]; 0 at s = 0, which nothing predicts. At the first token of a later sample in a packed row the value
       means nothing: no answer starts there.
     """
     hidden, _ = model.hidden_states(inputs, remat=remat)
-    logits = model.unembed(hidden[:, :-1]) / temperature
-    if banned is not None:
-        # Prompts hold image pads: their own log-probs must stay finite, though no loss looks at them.
-        logits = jnp.where(banned, jnp.finfo(jnp.float32).min / 2, logits)
-    chosen = jnp.take_along_axis(logits, inputs.tokens[:, 1:, None], axis=-1)[..., 0]
-    return jnp.pad(chosen - jax.nn.logsumexp(logits, axis=-1), ((0, 0), (1, 0)))
+    chosen = chunked_log_probs(
+        model.unembed,
+        hidden[:, :-1],
+        inputs.tokens[:, 1:],
+        temperature=temperature,
+        banned=banned,
+        chunk=chunk or hidden.shape[1],
+    )
+    return jnp.pad(chosen, ((0, 0), (1, 0)))
 
 
 def masked_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
@@ -41,10 +48,13 @@ def masked_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1)
 
 
-def sft_loss(model: Qwen3VL, inputs: Inputs, weights: jax.Array, *, remat: str = "none") -> jax.Array:
+def sft_loss(
+    model: Qwen3VL, inputs: Inputs, weights: jax.Array, *, remat: str = "none", chunk: int | None = None
+) -> jax.Array:
     """Mean negative log-likelihood, in nats a token, of the tokens with weight: the answers.
 
     Args:
       weights: float32[B, S], 1 at the tokens of an answer, 0 at prompts and padding.
+      remat, chunk: see `next_token_log_probs`.
     """
-    return -masked_mean(next_token_log_probs(model, inputs, remat=remat), weights)
+    return -masked_mean(next_token_log_probs(model, inputs, remat=remat, chunk=chunk), weights)

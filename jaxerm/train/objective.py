@@ -24,10 +24,19 @@ from jaxerm.train.policy_gradient import (
 from jaxerm.train.rollouts import RolloutBatch
 
 
-@partial(jax.jit, static_argnames=("graphdef", "temperature"))
-def log_probs_of(params: Any, inputs: Any, banned: jax.Array, *, graphdef: nnx.GraphDef, temperature: float):
+@partial(jax.jit, static_argnames=("graphdef", "temperature", "chunk"))
+def log_probs_of(
+    params: Any,
+    inputs: Any,
+    banned: jax.Array,
+    *,
+    graphdef: nnx.GraphDef,
+    temperature: float,
+    chunk: int | None = None,
+) -> jax.Array:
     """Log-probs of every token under frozen weights, float32[R, S]."""
-    return next_token_log_probs(nnx.merge(graphdef, params), inputs, temperature=temperature, banned=banned)
+    model = nnx.merge(graphdef, params)
+    return next_token_log_probs(model, inputs, temperature=temperature, banned=banned, chunk=chunk)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Objective:
     loss_aggregation: str
     max_new_tokens: int
     tis_cap: float | None
+    remat: str = "none"
+    logits_chunk: int | None = None
 
     @classmethod
     def of(cls, recipe: GrpoRecipe) -> Objective:
@@ -83,7 +94,12 @@ def micro_gradients(
 
     def loss_of(params):
         log_probs = next_token_log_probs(
-            nnx.merge(graphdef, params), batch.inputs, temperature=objective.temperature, banned=banned
+            nnx.merge(graphdef, params),
+            batch.inputs,
+            temperature=objective.temperature,
+            banned=banned,
+            remat=objective.remat,
+            chunk=objective.logits_chunk,
         )
         old = jax.lax.stop_gradient(log_probs) if old_log_probs is None else old_log_probs
         ratio = likelihood_ratio(log_probs, old, mask, objective.ratio)

@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 
 from jaxerm.data.pipeline import Packing, TrainBatch, batches, fill
-from jaxerm.models.language import LanguageModel, load
+from jaxerm.models.language import LanguageModel
 from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.prompts import Prompts
@@ -24,10 +24,11 @@ from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.losses import sft_loss
 from jaxerm.train.mixture import components
+from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 
 
-@partial(jax.jit, static_argnames=("graphdef", "optimizer"), donate_argnums=0)
+@partial(jax.jit, static_argnames=("graphdef", "optimizer", "remat", "chunk"), donate_argnums=0)
 def train_step(
     state: TrainState,
     inputs: Any,
@@ -36,6 +37,8 @@ def train_step(
     *,
     graphdef: nnx.GraphDef,
     optimizer: Any,
+    remat: str = "none",
+    chunk: int | None = None,
 ):
     """One step: loss on the answers, gradients, AdamW.
 
@@ -44,7 +47,7 @@ def train_step(
     """
 
     def loss_of(params):
-        return sft_loss(nnx.merge(graphdef, params), inputs, weights)
+        return sft_loss(nnx.merge(graphdef, params), inputs, weights, remat=remat, chunk=chunk)
 
     loss, gradients = jax.value_and_grad(loss_of)(state.params)
     state, norm = state.apply(gradients, optimizer, learning_rate)
@@ -78,7 +81,7 @@ def run_sft(
     """
     run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
     if model is None:
-        model = load(recipe.model, dtype=recipe.dtype.compute, param_dtype=recipe.dtype.param)
+        model = load_for(recipe, recipe.model)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
     try:
         trained = _train(recipe, model, pool or own_pool, run, quiet, on_batch)
@@ -140,6 +143,8 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
                 jnp.float32(rate(step - 1)),
                 graphdef=model.graphdef,
                 optimizer=optimizer,
+                remat=recipe.remat,
+                chunk=recipe.logits_chunk,
             )
             # Read a step late: the host makes the next batch while the device works on this one.
             if pending is not None:

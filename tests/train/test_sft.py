@@ -110,6 +110,21 @@ def test_prompt_tokens_are_no_targets(micro, pool):
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradients)) == 0
 
 
+def test_saving_memory_changes_no_number(micro, pool):
+    """Layers computed anew, and logits made 100 positions at a time, which does not divide the row."""
+    data = batches([Component(lambda _: one_example(pool)[1], 10, 1.0)], micro.processor, PACKING, seed=0)
+    batch = next(data)
+
+    def loss_and_gradient(**saving):
+        loss = lambda p: sft_loss(nnx.merge(micro.graphdef, p), batch.inputs, batch.weights, **saving)  # noqa: E731
+        return jax.jit(jax.value_and_grad(loss))(micro.params)
+
+    (loss, gradient), (other, others) = loss_and_gradient(), loss_and_gradient(remat="full", chunk=100)
+    assert float(other) == pytest.approx(float(loss), rel=1e-6)
+    for one, two in zip(jax.tree.leaves(gradient), jax.tree.leaves(others), strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-5)
+
+
 def test_a_run_learns_and_leaves_what_it_promises(run):
     out, seen, model = run
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
