@@ -30,7 +30,7 @@ from jaxerm.paths import shipped_model
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import GrpoRecipe, load_recipe
 from jaxerm.recipe_schema import Mix
-from jaxerm.refine import Refiner
+from jaxerm.refine import Refinement, Refiner
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
@@ -169,6 +169,39 @@ def evaluate_policy(
     return attempt_scores(attempts), attempts
 
 
+def refine_drawings(
+    policy: LanguageModel, erm: VisualERM, pool: RenderPool, scoring: Scoring, recipe: GrpoRecipe, seed: int
+) -> tuple[list[Refinement], dict[str, float], dict[str, float]]:
+    """Refines held-out drawings; what was done, and the scores of the drafts and of what was kept."""
+    source = open_source("drawings", **_held_out_drawings(1))
+    programs = [source[index] for index in range(_REFINED)]
+    pictures = [(p.task, pool.render(p.task, p.code).image) for p in programs]
+    # More than one minor error: what the judge says of the same picture twice may differ by that much.
+    gain = 1.5 / scoring.fixed
+    refiner = Refiner(policy, erm, pool, scoring=scoring, min_gain=gain, max_new_tokens=recipe.max_new_tokens, rows=32)
+    refined = refiner.refine(pictures, seed=seed)
+    drafts, kept = [result.rounds[0] for result in refined], [result.best for result in refined]
+    return refined, attempt_scores(drafts), attempt_scores(kept)
+
+
+def judge_of(model: LanguageModel, recipe: GrpoRecipe, retries: int | None = None) -> VisualERM:
+    """A reward model that is asked as GRPO asks it."""
+    reward = recipe.reward
+    return VisualERM(
+        model,
+        prompts=recipe.prompts,
+        sampling=Sampling(reward.temperature, reward.top_p, reward.top_k),
+        max_new_tokens=reward.max_new_tokens,
+        retries=reward.retries if retries is None else retries,
+        rows=reward.rows,
+    )
+
+
+def scoring_of(recipe: GrpoRecipe) -> Scoring:
+    """Rewards that do not depend on what else is in the batch, to compare by."""
+    return Scoring(normaliser="fixed", fixed=recipe.reward.fixed, render_weight=recipe.reward.render_weight)
+
+
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()}
 
@@ -192,17 +225,7 @@ def run_demo(
     began = time.monotonic()
     base_model = load(base or shipped_model("tiny-base"))
     grpo = demo.recipe("tiny_grpo")
-    scoring = Scoring(normaliser="fixed", fixed=grpo.reward.fixed, render_weight=grpo.reward.render_weight)
-
-    def judge_of(model: LanguageModel, retries: int = grpo.reward.retries) -> VisualERM:
-        return VisualERM(
-            model,
-            prompts=grpo.prompts,
-            sampling=Sampling(grpo.reward.temperature, grpo.reward.top_p, grpo.reward.top_k),
-            max_new_tokens=grpo.reward.max_new_tokens,
-            retries=retries,
-            rows=grpo.reward.rows,
-        )
+    scoring = scoring_of(grpo)
 
     with RenderPool(grpo.data.workers, options=RenderOptions(**grpo.render)) as pool:
         with demo.phase("policy_sft", "1. A policy learns to answer with code"):
@@ -217,14 +240,14 @@ def run_demo(
             )
             write_pairs(attempts, demo.out / "attempts")
             demo.say(f"{len(attempts)} attempts of the policy, compared with their references, are learned from too")
-            before = scores_of(judge(judge_of(base_model, retries=0), pairs, grpo), pairs)
+            before = scores_of(judge(judge_of(base_model, grpo, retries=0), pairs, grpo), pairs)
             demo.say(
                 f"before: F1 {before['drawings']['f1']:.3f} on {len(pairs['drawings'])} held-out pairs of drawings"
             )
             sft = demo.recipe("tiny_erm_sft")
             natural = Mix(source=str(demo.out / "attempts"), role="critique", weight=_ATTEMPTS_WEIGHT)
             sft = sft.model_copy(update={"data": sft.data.model_copy(update={"mixture": [*sft.data.mixture, natural]})})
-            erm = judge_of(run_sft(sft, model=base_model, pool=pool, overwrite=True, quiet=quiet))
+            erm = judge_of(run_sft(sft, model=base_model, pool=pool, overwrite=True, quiet=quiet), grpo)
             critiques = judge(erm, pairs, grpo)
             after = scores_of(critiques, pairs)
             demo.say(
@@ -262,13 +285,7 @@ def run_demo(
         }
 
         with demo.phase("refinement", "4. Reflection: drafts are criticised and revised"):
-            source = open_source("drawings", **_held_out_drawings(1))
-            programs = [source[index] for index in range(_REFINED)]
-            pictures = [(p.task, pool.render(p.task, p.code).image) for p in programs]
-            refiner = Refiner(policy, erm, pool, scoring=scoring, max_new_tokens=grpo.max_new_tokens, rows=32)
-            refined = refiner.refine(pictures, seed=seed)
-            drafts = attempt_scores([result.rounds[0] for result in refined])
-            kept = attempt_scores([result.best for result in refined])
+            refined, drafts, kept = refine_drawings(policy, erm, pool, scoring, grpo, seed)
             demo.say(f"ink overlap with the reference: {drafts['ink_overlap']:.3f} -> {kept['ink_overlap']:.3f}")
         demo.summary["refinement"] = {
             "metric": "ink overlap of draft and kept revision with the reference, which the reward model does not see",

@@ -25,16 +25,22 @@ class Refinement:
       task: of the picture.
       reference: uint8[H, W, 3].
       rounds: the draft and each revision, as judged attempts.
+      min_gain: reward by which a later round must beat what is kept before it.
     """
 
     task: Task
     reference: np.ndarray
     rounds: list[Attempt] = field(default_factory=list)
+    min_gain: float = 0.0
 
     @property
     def kept(self) -> int:
-        """The round with the largest reward, the earliest of equals."""
-        return max(range(len(self.rounds)), key=lambda i: (_worth(self.rounds[i]), -i))
+        """The round with the largest reward, the earliest of equals; a later one only if it gains `min_gain`."""
+        kept = 0
+        for i, attempt in enumerate(self.rounds):
+            if _worth(attempt) > _worth(self.rounds[kept]) + (self.min_gain if _worth(self.rounds[kept]) > 0 else 0):
+                kept = i
+        return kept
 
     @property
     def best(self) -> Attempt:
@@ -56,6 +62,7 @@ class Refiner:
       prompts: prompt set of the policy; its own setting if None.
       rounds: revisions at most.
       threshold: a reward at which nothing is revised any more; 2.0 is rendering plus an empty critique.
+      min_gain: reward by which a revision must beat what is kept so far, so that a judge's noise replaces nothing.
       scoring: turns critiques into rewards; the normaliser must be fixed, one picture has no batch.
       sampling: of drafts and revisions.
       max_new_tokens: longest answer.
@@ -73,12 +80,13 @@ class Refiner:
         threshold: float = 2.0,
         scoring: Scoring | None = None,
         sampling: Sampling | None = None,
+        min_gain: float = 0.0,
         max_new_tokens: int | None = None,
         rows: int | None = None,
     ):
         self.policy, self.erm, self.pool = policy, erm, pool
         self.prompts = Prompts(prompts or policy.settings.get("prompts", "full"))
-        self.rounds, self.threshold = rounds, threshold
+        self.rounds, self.threshold, self.min_gain = rounds, threshold, min_gain
         self.scoring = scoring or Scoring(normaliser="fixed")
         self.sampling = sampling or Sampling(0.0)
         self.max_new_tokens = max_new_tokens or policy.settings.get("max_new_tokens", 4096)
@@ -91,14 +99,14 @@ class Refiner:
           pictures: (task, uint8[H, W, 3]).
           seed: of sampling, where there is any.
         """
-        results = [Refinement(task, np.asarray(image)) for task, image in pictures]
+        results = [Refinement(task, np.asarray(image), min_gain=self.min_gain) for task, image in pictures]
         for round_ in range(self.rounds + 1):
             open_ = [r for r in results if not r.rounds or _worth(r.best) < self.threshold]
             if not open_:
                 break
             generated = self.policy.answer(
                 [self.policy.processor.sample(self._messages(result)) for result in open_],
-                # A draft that must be made again, greedily, would be the same draft.
+                # Greedily, a revision that did not help would be made again word for word.
                 self.sampling if round_ == 0 or self.sampling.temperature > 0 else Sampling(0.3),
                 max_new_tokens=self.max_new_tokens,
                 seed=seed + round_,
@@ -118,5 +126,5 @@ class Refiner:
         critiqued = [a for a in result.rounds if a.code is not None and isinstance(a.critique, Critique)]
         if not critiqued:
             return self.prompts.code(result.task, result.reference)
-        best = max(critiqued, key=_worth)
+        best = result.best if any(result.best is attempt for attempt in critiqued) else max(critiqued, key=_worth)
         return self.prompts.revise(result.task, result.reference, best.code, best.critique)

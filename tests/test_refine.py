@@ -107,3 +107,15 @@ def test_the_threshold_decides_who_is_revised(pool, reference):
     # S = 1 of 50 is worth 1.98: good enough; S = 3 is worth 1.94.
     assert [len(result.rounds) for result in results] == [1, 2]
     assert np.array_equal(results[1].best.image, reference)
+
+
+def test_a_gain_within_the_judges_noise_replaces_nothing(pool, reference):
+    """Blue to orange is two points of severity of fifty: 0.04."""
+    for gain, kept in ((0.03, 1), (0.05, 0)):
+        result, policy = refine(
+            pool, reference, answer("blue"), answer("orange"), answer("blue"), rounds=2, min_gain=gain
+        )
+        assert result.kept == kept
+        assert ("orange" if kept else "blue") in policy.asked[2]
+    failed, _ = refine(pool, reference, "nothing", answer("blue"), rounds=1, min_gain=0.5)
+    assert failed.kept == 1
