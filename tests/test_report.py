@@ -165,3 +165,9 @@ def test_a_run_folder_draws_a_chart_for_each_metric(tmp_path):
     assert "<dt>steps</dt><dd>4</dd>" in html
     with pytest.raises(FileNotFoundError, match=r"no metrics\.jsonl"):
         run_report(tmp_path / "none")
+
+
+def test_a_curve_of_almost_nothing_is_drawn():
+    """A KL of 1e-13 beside 0 has ticks of its own."""
+    assert len(set(ticks(0.0, 8.7e-14, 3))) >= 3
+    assert 'class="line s0"' in line_chart({"kl": ([1, 2], [0.0, 8.7e-14])}, "kl", height=150)
