@@ -16,7 +16,6 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxerm.models.attention import Kernel
-from jaxerm.models.log_probs import chunked_log_probs
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs, VisionInputs
 from jaxerm.models.qwen3_vl.model import abstract_model
@@ -24,7 +23,7 @@ from jaxerm.models.qwen3_vl.sizes import SIZES, size_config
 from jaxerm.models.sharding import batch_sharding, state_shardings
 from jaxerm.plan.flops import decode_flops, forward_flops
 from jaxerm.recipe import GrpoRecipe, SftRecipe
-from jaxerm.train.losses import masked_mean
+from jaxerm.train.losses import next_token_log_probs, sft_loss
 from jaxerm.train.state import TrainState, make_optimizer
 
 
@@ -115,9 +114,7 @@ class _Model:
         return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(self.mesh))
 
     def log_probs(self, params: Any, inputs: Inputs, remat: str, chunk: int) -> jax.Array:
-        model = nnx.merge(self.graphdef, params)
-        hidden, _ = model.hidden_states(inputs, remat=remat)
-        return chunked_log_probs(model.unembed, hidden[:, :-1], inputs.tokens[:, 1:], chunk=chunk)
+        return next_token_log_probs(nnx.merge(self.graphdef, params), inputs, remat=remat, chunk=chunk)
 
     def train_step(self, recipe: Any, choices: Choices, length: int, patches: int) -> Program:
         optimizer = make_optimizer(recipe.optimizer)
@@ -126,12 +123,13 @@ class _Model:
 
         def step(state, inputs, weights, rate):
             def loss_of(params):
-                return -masked_mean(self.log_probs(params, inputs, choices.remat, choices.chunk), weights)
+                model = nnx.merge(self.graphdef, params)
+                return sft_loss(model, inputs, weights, remat=choices.remat, chunk=choices.chunk)
 
             loss, gradients = jax.value_and_grad(loss_of)(state.params)
             return (*state.apply(gradients, optimizer, rate), loss)
 
-        weights, rate = self.rows(jnp.float32, choices.batch, length - 1), jax.ShapeDtypeStruct((), jnp.float32)
+        weights, rate = self.rows(jnp.float32, choices.batch, length), jax.ShapeDtypeStruct((), jnp.float32)
         flops = 3 * forward_flops(self.config, choices.batch, length, patches)
         return Program("train_step", step, (state, inputs, weights, rate), flops, donate=(0,))
 

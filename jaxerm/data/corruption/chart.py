@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, other, pick
+from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, near, other, pick
 from jaxerm.data.corruption.plot_code import Call, Plot, PlotCode, Splice, read_plot_code, spliced
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, PlotEditor, written
 from jaxerm.data.corruption.plot_looks import LookEdits
@@ -122,7 +122,7 @@ class _Editor(LookEdits, PlotEditor):
             new = "".join(words)
         if new is None:
             return None
-        letters = len(new.split()) == len(old.split()) and abs(len(new) - len(old)) <= 1 and _near(new, old)
+        letters = near(new, old)
         splices = [(self.code.span(setter.call.args[0]), written(new))]
         new_words, old_words = contrast(new, old, 60)
         text = f'{where} is "{new_words}", should be "{old_words}"'
@@ -175,16 +175,6 @@ class _Editor(LookEdits, PlotEditor):
             severity = 2 if self.single else 3
             splices, text = [(self.code.line_span(known.statement), "")], "legend is missing"
         return self.step("legend", "text_error", severity, "legend", text, splices, ["legend"], (4,))
-
-
-def _near(one: str, two: str) -> bool:
-    """Whether two texts differ in a letter or two."""
-    shorter, longer = sorted((one, two), key=len)
-    start = next((at for at, letter in enumerate(shorter) if letter != longer[at]), len(shorter))
-    end = 0
-    while end < len(shorter) - start and shorter[-1 - end] == longer[-1 - end]:
-        end += 1
-    return len(longer) - start - end <= 2
 
 
 def _applied(code: PlotCode, steps: list[Step]) -> str:

@@ -108,3 +108,15 @@ def contrast(new: str, old: str, limit: int = 24) -> tuple[str, str]:
     start = max(0, same - limit // 2) if max(len(new), len(old)) > limit else 0
     lead = "..." if start else ""
     return lead + shown(new[start:], limit), lead + shown(old[start:], limit)
+
+
+def near(one: str, two: str) -> bool:
+    """Whether two texts of as many words differ in a letter or two."""
+    if len(one.split()) != len(two.split()) or abs(len(one) - len(two)) > 1:
+        return False
+    shorter, longer = sorted((one, two), key=len)
+    start = next((at for at, letter in enumerate(shorter) if letter != longer[at]), len(shorter))
+    end = 0
+    while end < len(shorter) - start and shorter[-1 - end] == longer[-1 - end]:
+        end += 1
+    return len(longer) - start - end <= 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxerm.data.corruption.common import contrast
+from jaxerm.data.corruption.common import contrast, near
 from jaxerm.data.corruption.plot_edits import written
 from jaxerm.data.natural.chart_series import SeriesPair, colour_words, kind_words, series_words
 from jaxerm.data.program import Edit
@@ -12,18 +12,6 @@ from jaxerm.data.program import Edit
 _WORDS = {"title": "title", "x": "x-axis label", "y": "y-axis label"}
 _FRAME = {"top", "right"}
 Axes = dict[str, Any]
-
-
-def near(one: str, two: str) -> bool:
-    """Whether two texts differ in a letter or two."""
-    if len(one.split()) != len(two.split()) or abs(len(one) - len(two)) > 1:
-        return False
-    shorter, longer = sorted((one, two), key=len)
-    start = next((at for at, letter in enumerate(shorter) if letter != longer[at]), len(shorter))
-    end = 0
-    while end < len(shorter) - start and shorter[-1 - end] == longer[-1 - end]:
-        end += 1
-    return len(longer) - start - end <= 2
 
 
 def compare_axes(old: Axes, new: Axes) -> list[Edit]:
