@@ -102,10 +102,14 @@ def _train(recipe: str, overrides: list[str] | None, kind: str, overwrite: bool)
     if loaded.kind != kind:
         raise RecipeError(f"{recipe} is a recipe of kind {loaded.kind!r}: run `jaxerm {loaded.kind} {recipe}`")
     if kind == "sft":
-        from jaxerm.train.sft import run_sft as run
+        from jaxerm.eval.held_out import HeldOutCritiques
+        from jaxerm.train.sft import run_sft
+
+        run_sft(loaded, overwrite=overwrite, evaluate=HeldOutCritiques(loaded) if loaded.evaluation else None)
     else:
-        from jaxerm.train.grpo import run_grpo as run
-    run(loaded, overwrite=overwrite)
+        from jaxerm.train.grpo import run_grpo
+
+        run_grpo(loaded, overwrite=overwrite)
     print(f"model in {Path(loaded.out) / 'model'}")
 
 
@@ -309,6 +313,9 @@ def main() -> None:
         print("jaxerm: interrupted; the same command goes on from the newest checkpoint", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if type(error).__name__ == "Preempted":
+            print(f"jaxerm: {error}", file=sys.stderr)
+            sys.exit(0)
         if os.environ.get("JAXERM_TRACEBACK"):
             raise
         message = " ".join(str(error).split()) or type(error).__name__
