@@ -26,6 +26,7 @@ from jaxerm.train.losses import sft_loss
 from jaxerm.train.mixture import components
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
+from jaxerm.train.watch import Watch, noted
 
 
 @partial(jax.jit, static_argnames=("graphdef", "optimizer", "remat", "chunk"), donate_argnums=0)
@@ -60,6 +61,7 @@ def run_sft(
     model: LanguageModel | None = None,
     pool: RenderPool | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     on_batch: Callable[[TrainBatch], None] | None = None,
 ) -> LanguageModel:
@@ -73,13 +75,14 @@ def run_sft(
       model: start from this one instead of loading `recipe.model`.
       pool: render with this one instead of starting another.
       overwrite: delete the run that is in the folder.
+      resume: go on with it though the recipe has changed.
       quiet: no progress bar.
       on_batch: called with every batch, before the step.
 
     Returns:
       The trained model.
     """
-    run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
+    run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     if model is None:
         model = load_for(recipe, recipe.model)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
@@ -112,10 +115,11 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
 
     checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)
     restored = checkpoints.restore(state)
-    start = 0
+    start, watch = 0, Watch(recipe.watch)
     if restored is not None:
         start, state, extra = restored
         data.set_state(extra["data"])
+        watch.load(extra.get("watch"))
     run.resume_at(start)
 
     clock = time.monotonic()
@@ -124,10 +128,12 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
         nonlocal clock
         metrics = {name: float(value) for name, value in metrics.items()}
         now = time.monotonic()
-        if step % recipe.log_every == 0 or step == recipe.steps:
-            run.log(step, **metrics, answer_tokens=tokens, fill=share, seconds=now - clock)
+        alarms = watch.look(step, metrics)
+        if step % recipe.log_every == 0 or step == recipe.steps or alarms:
+            run.log(step, **metrics, answer_tokens=tokens, fill=share, seconds=now - clock, **noted(alarms))
         clock = now
         ticker.update(step, loss=metrics["loss"])
+        watch.act(step, alarms, run.path, ticker.say)
 
     pending = None
     with Ticker(f"sft {Path(recipe.out).name}", recipe.steps, start, quiet=quiet) as ticker:
@@ -153,7 +159,7 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
             if step % recipe.checkpoint_every == 0 or step == recipe.steps:
                 log(*pending)
                 pending = None
-                checkpoints.save(step, state, {"data": data.get_state()})
+                checkpoints.save(step, state, {"data": data.get_state(), "watch": watch.state()})
         if pending is not None:
             log(*pending)
     checkpoints.close()
