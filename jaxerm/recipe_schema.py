@@ -124,6 +124,20 @@ class Evaluation(Section):
     )
 
 
+class Watching(Section):
+    """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
+
+    window: Count = Field(20, description="steps of the running means")
+    reward_collapse: Share | None = Field(0.5, description="mean reward below this share of its best")
+    render_collapse: Share | None = Field(0.5, description="share that renders below this share of its best")
+    flat_groups: Count | None = Field(50, description="steps in a row in which no group has a spread")
+    kl: Rate | None = Field(10.0, description="KL to the reference, nats a token, over this")
+    unscored: Share | None = Field(0.5, description="share of a step's answers without a score over this")
+    stop: list[Literal["reward_collapse", "render_collapse", "flat_groups", "kl", "unscored"]] = Field(
+        default_factory=lambda: ["unscored"], description="rules that end the run, with status 3; the others warn"
+    )
+
+
 class Common(Section):
     """What every recipe says."""
 
@@ -151,6 +165,7 @@ class Common(Section):
         default_factory=list, description="parts that stand still where the weights themselves are trained"
     )
     render: dict[str, Any] = Field(default_factory=dict, description="RenderOptions, such as svg_size")
+    watch: Watching = Field(default_factory=Watching)
 
     @model_validator(mode="after")
     def _lora_freezes_all(self) -> Common:

@@ -32,6 +32,7 @@ from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 from jaxerm.train.trainable import take_apart
+from jaxerm.train.watch import Watch, noted
 
 
 @partial(jax.jit, static_argnames=("optimizer",), donate_argnums=0)
@@ -47,6 +48,7 @@ def run_grpo(
     erm: VisualERM | None = None,
     pool: RenderPool | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     on_step: Callable[[int, list[Attempt], np.ndarray], None] | None = None,
 ) -> LanguageModel:
@@ -60,6 +62,7 @@ def run_grpo(
       erm: judge with this one instead of loading `recipe.reward.model`.
       pool: render with this one instead of starting another.
       overwrite: delete the run that is in the folder.
+      resume: go on with it though the recipe has changed.
       quiet: no progress bar.
       on_step: called with step, attempts and advantages, after each step.
 
@@ -69,7 +72,7 @@ def run_grpo(
     Raises:
       Preempted: the process was told to end by SIGTERM, and a checkpoint was written.
     """
-    run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
+    run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     reward = recipe.reward
     if policy is None:
         policy = load_for(recipe, recipe.policy)
@@ -119,20 +122,26 @@ class _Trainer:
         params = jax.tree.map(lambda x: x.copy(), self.parts.params)
         state = shard_state(TrainState.create(params, self.optimizer), self.mesh)
         start, cursor = 0, 0
+        watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
         if (restored := self.checkpoints.restore(state)) is not None:
             start, state, extra = restored
             cursor = extra["cursor"]
+            watch.load(extra.get("watch"))
         self.run.resume_at(start)
         with Ticker(f"grpo {Path(recipe.out).name}", recipe.steps, start, quiet=self.quiet) as ticker:
             for step in range(start + 1, recipe.steps + 1):
                 began = time.monotonic()
                 state, cursor, metrics = self.step(step, state, cursor)
-                if step % recipe.log_every == 0 or step == recipe.steps:
-                    self.run.log(step, **metrics, seconds=time.monotonic() - began)
+                alarms = watch.look(step, metrics)
+                if step % recipe.log_every == 0 or step == recipe.steps or alarms:
+                    self.run.log(step, **metrics, seconds=time.monotonic() - began, **noted(alarms))
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
+                if alarms:
+                    self.checkpoints.wait()
+                watch.act(step, alarms, self.run.path, ticker.say)
                 stopped = self.stop.asked(step)
                 if step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped:
-                    self.checkpoints.save(step, state, {"cursor": cursor})
+                    self.checkpoints.save(step, state, {"cursor": cursor, "watch": watch.state()})
                 if stopped and step < recipe.steps:
                     raise Preempted(f"SIGTERM: saved at step {step} of {recipe.steps}; the same command goes on")
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}

@@ -13,6 +13,8 @@ from jax.experimental import multihost_utils
 class Preempted(Exception):
     """A run was asked to leave and has saved where it is. The message says how to go on."""
 
+    exit_status = 0
+
 
 class StopSignal:
     """Whether this run has been asked to leave; a context manager that puts the old handler back.

@@ -28,6 +28,7 @@ from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 from jaxerm.train.trainable import put_together, take_apart
+from jaxerm.train.watch import Watch, noted
 
 Evaluate = Callable[[LanguageModel, RenderPool], dict[str, float]]
 """Measures a model while it trains: names and values for metrics.jsonl."""
@@ -94,6 +95,7 @@ def run_sft(
     model: LanguageModel | None = None,
     pool: RenderPool | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     on_batch: Callable[[TrainBatch], None] | None = None,
     evaluate: Evaluate | None = None,
@@ -108,6 +110,7 @@ def run_sft(
       model: start from this one instead of loading `recipe.model`.
       pool: render with this one instead of starting another.
       overwrite: delete the run that is in the folder.
+      resume: go on with it though the recipe has changed.
       quiet: no progress bar.
       on_batch: called with every batch, before the step.
       evaluate: measures more than the held-out loss where the recipe has an `evaluation`.
@@ -118,7 +121,7 @@ def run_sft(
     Raises:
       Preempted: the process was told to end by SIGTERM, and a checkpoint was written.
     """
-    run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
+    run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     if model is None:
         model = load_for(recipe, recipe.model)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
@@ -143,6 +146,7 @@ class _Trainer:
         self.frozen = shard_state(self.parts.frozen, self.mesh)
         self.packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches)
         self.held_out: list[TrainBatch] | None = None
+        self.watch = Watch(recipe.watch)
 
     def batches(self, mixture: Any, seed: int) -> Any:
         """An endless iterator of batches of a mixture."""
@@ -169,6 +173,7 @@ class _Trainer:
         if (restored := self.checkpoints.restore(state)) is not None:
             start, state, extra = restored
             data.set_state(extra["data"])
+            self.watch.load(extra.get("watch"))
         self.run.resume_at(start)
         self.clock = time.monotonic()
         pending = None
@@ -203,7 +208,8 @@ class _Trainer:
                     self.log(*pending, **measured)
                     pending = None
                 if save:
-                    self.checkpoints.save(step, state, {"data": data.get_state()}, measured.get("eval_loss"))
+                    extra = {"data": data.get_state(), "watch": self.watch.state()}
+                    self.checkpoints.save(step, state, extra, measured.get("eval_loss"))
                 if stopped and step < recipe.steps:
                     raise Preempted(f"SIGTERM: saved at step {step} of {recipe.steps}; the same command goes on")
             if pending is not None:
@@ -219,10 +225,15 @@ class _Trainer:
         recipe = self.recipe
         metrics = {name: float(value) for name, value in metrics.items()}
         now = time.monotonic()
-        if step % recipe.log_every == 0 or step == recipe.steps or measured:
-            self.run.log(step, **metrics, answer_tokens=tokens, fill=share, **measured, seconds=now - self.clock)
+        alarms = self.watch.look(step, metrics)
+        if step % recipe.log_every == 0 or step == recipe.steps or measured or alarms:
+            figures = {**metrics, "answer_tokens": tokens, "fill": share, **measured}
+            self.run.log(step, **figures, seconds=now - self.clock, **noted(alarms))
         self.clock = now
         self.ticker.update(step, loss=metrics["loss"])
+        if alarms:
+            self.checkpoints.wait()
+        self.watch.act(step, alarms, self.run.path, self.ticker.say)
 
     def measure(self, step: int, state: TrainState) -> dict[str, float]:
         """The held-out figures of this step; empty where none are due."""
