@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxerm.data.pipeline import Packing, TrainBatch, batches, fill
+from jaxerm.data.features import TrainBatch, fill
+from jaxerm.data.packing import Packing
+from jaxerm.data.pipeline import batches, whole_state
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
+from jaxerm.models.sharding import host_shard, make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import SftRecipe
@@ -107,8 +109,9 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
         max_edits=recipe.data.max_edits,
         clean_share=recipe.data.clean_share,
     )
-    packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches)
-    data = batches(parts, model.processor, packing, seed=recipe.seed, prefetch=recipe.data.prefetch)
+    packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, recipe.data.streams)
+    shard = host_shard(mesh)
+    data = batches(parts, model.processor, packing, seed=recipe.seed, shard=shard, prefetch=recipe.data.prefetch)
 
     checkpoints = Checkpoints(run.checkpoints, recipe.keep_checkpoints)
     restored = checkpoints.restore(state)
@@ -125,7 +128,14 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
         metrics = {name: float(value) for name, value in metrics.items()}
         now = time.monotonic()
         if step % recipe.log_every == 0 or step == recipe.steps:
-            run.log(step, **metrics, answer_tokens=tokens, fill=share, seconds=now - clock)
+            run.log(
+                step,
+                **metrics,
+                answer_tokens=tokens,
+                fill=share,
+                skipped=sum(data.skipped.values()),
+                seconds=now - clock,
+            )
         clock = now
         ticker.update(step, loss=metrics["loss"])
 
@@ -153,9 +163,10 @@ def _train(recipe, model, pool, run, quiet, on_batch) -> LanguageModel:
             if step % recipe.checkpoint_every == 0 or step == recipe.steps:
                 log(*pending)
                 pending = None
-                checkpoints.save(step, state, {"data": data.get_state()})
+                checkpoints.save(step, state, {"data": whole_state(data.get_state())})
         if pending is not None:
             log(*pending)
+    data.close()
     checkpoints.close()
     settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
     trained = LanguageModel(model.graphdef, state.params, model.processor, settings)
