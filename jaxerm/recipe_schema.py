@@ -68,6 +68,9 @@ class SftData(Section):
     clean_share: Share = Field(0.15, description="share of pairs with no difference at all")
     workers: Count = Field(2, description="renderer processes")
     prefetch: Count = Field(64, description="examples made ahead")
+    streams: Count | None = Field(
+        None, description="parts the data is drawn in, a multiple of the hosts; null: 8, or what of it divides the rows"
+    )
 
 
 class PromptMix(Section):
