@@ -116,7 +116,7 @@ class LanguageModel:
             most = max(len(sample.patches) for sample in samples)
             patches = _round_up(most) if most else 0
         rows = rows or len(samples)
-        banned = jnp.asarray(forbidden_tokens(self.config, len(self.processor.tokenizer)))
+        banned = jnp.asarray(forbidden_tokens(self.config, self.processor.tokenizer))
         lots = []
         for start in range(0, len(samples), rows):
             lot = list(samples[start : start + rows])

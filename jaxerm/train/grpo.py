@@ -107,7 +107,7 @@ class _Trainer:
         self.optimizer = make_optimizer(recipe.optimizer)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
         self.collector = Collector(recipe, policy, scorer)
-        self.banned = jnp.asarray(forbidden_tokens(policy.config, len(policy.processor.tokenizer)))
+        self.banned = jnp.asarray(forbidden_tokens(policy.config, policy.processor.tokenizer))
         self.objective = Objective.of(recipe)
         self.length = recipe.max_prompt_length + recipe.max_new_tokens
 

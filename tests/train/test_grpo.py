@@ -71,7 +71,7 @@ def rollouts(micro, picture):
 
 @pytest.fixture(scope="module")
 def banned(micro):
-    return jnp.asarray(forbidden_tokens(micro.config, len(micro.processor.tokenizer)))
+    return jnp.asarray(forbidden_tokens(micro.config, micro.processor.tokenizer))
 
 
 def batch_of(micro, rollouts, advantages, counts=(True,) * 4):
