@@ -103,10 +103,14 @@ def _train(recipe: str, overrides: list[str] | None, kind: str, **how: bool) -> 
     if loaded.kind != kind:
         raise RecipeError(f"{recipe} is a recipe of kind {loaded.kind!r}: run `jaxerm {loaded.kind} {recipe}`")
     if kind == "sft":
-        from jaxerm.train.sft import run_sft as run
+        from jaxerm.eval.held_out import HeldOutCritiques
+        from jaxerm.train.sft import run_sft
+
+        run_sft(loaded, **how, evaluate=HeldOutCritiques(loaded) if loaded.evaluation else None)
     else:
-        from jaxerm.train.grpo import run_grpo as run
-    run(loaded, **how)
+        from jaxerm.train.grpo import run_grpo
+
+        run_grpo(loaded, **how)
     print(f"model in {Path(loaded.out) / 'model'}")
 
 
