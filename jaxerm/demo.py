@@ -32,7 +32,8 @@ from jaxerm.recipe import GrpoRecipe, load_recipe
 from jaxerm.recipe_schema import Mix
 from jaxerm.refine import Refinement, Refiner
 from jaxerm.render import RenderOptions, RenderPool
-from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
+from jaxerm.rewards.attempts import Attempt
+from jaxerm.rewards.severity import Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.train.grpo import run_grpo
 from jaxerm.train.natural import sample_attempts
@@ -199,7 +200,7 @@ def judge_of(model: LanguageModel, recipe: GrpoRecipe, retries: int | None = Non
 
 def scoring_of(recipe: GrpoRecipe) -> Scoring:
     """Rewards that do not depend on what else is in the batch, to compare by."""
-    return Scoring(normaliser="fixed", fixed=recipe.reward.fixed, render_weight=recipe.reward.render_weight)
+    return Scoring(normaliser="fixed", fixed=recipe.reward.fixed)
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class SftData(Section):
     clean_share: Share = Field(0.15, description="share of pairs with no difference at all")
     workers: Count = Field(2, description="renderer processes")
     prefetch: Count = Field(64, description="examples made ahead")
+    streams: Count | None = Field(
+        None, description="parts the data is drawn in, a multiple of the hosts; null: 8, or what of it divides the rows"
+    )
 
 
 class PromptMix(Section):
@@ -86,8 +89,20 @@ class GrpoData(Section):
     workers: Count = Field(2, description="renderer processes")
 
 
+class RewardPart(Section):
+    """One term of the sum that rewards an answer."""
+
+    name: str = Field(description="of a reward that jaxerm has, or package.module:function")
+    weight: float = Field(1.0, description="what it is multiplied by; 0: only watched")
+    tasks: Annotated[list[Literal["chart", "table", "svg"]], Field(min_length=1)] | None = Field(
+        None, description="those it speaks of; null: all"
+    )
+    label: str | None = Field(None, description="its name in the metrics; null: its own")
+    options: dict[str, Any] = Field(default_factory=dict, description="handed to the reward")
+
+
 class Reward(Section):
-    """Render success plus the reward model's verdict: Visual-ERM, eqs. 3-5."""
+    """The reward model, which the reward `visual_erm` asks: Visual-ERM, eqs. 3-5."""
 
     model: str = Field(description="directory of the reward model")
     normaliser: Literal["batch_max", "fixed"] = Field(
@@ -98,7 +113,6 @@ class Reward(Section):
     temperature: Rate = 0.7
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     top_k: Annotated[int, Field(ge=0)] = Field(20, description="0: no limit")
-    render_weight: Rate = Field(1.0, description="reward of code that renders, before any verdict")
     max_prompt_length: Count = Field(8192, description="tokens of its prompt, both images included")
     max_patches: Count = Field(16384, description="vision patches of both images, before merging")
     rows: Count = Field(64, description="critiques written at once")
@@ -215,6 +229,10 @@ class GrpoRecipe(Common):
     reference: str | None = Field(None, description="frozen model of the KL term; null: the policy as it started")
     data: GrpoData
     reward: Reward
+    rewards: Annotated[list[RewardPart], Field(min_length=1)] = Field(
+        default_factory=lambda: [RewardPart(name="visual_erm"), RewardPart(name="render_success")],
+        description="the terms of an answer's reward; the paper's are the reward model's verdict and r_rsr",
+    )
     prompts: Literal["brief", "full"] = "full"
     prompts_per_step: Count = 256
     rollouts: Annotated[int, Field(ge=2)] = Field(8, description="answers to each prompt: one group")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grain
 import numpy as np
 
+from jaxerm.data.pairs import BrokenSample, opened
+from jaxerm.data.program import Program
 from jaxerm.data.sources import open_source
 from jaxerm.models.language import LanguageModel
 from jaxerm.models.sampler import Sampling
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import GrpoRecipe
-from jaxerm.render import RenderPool
-from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
-from jaxerm.rewards.visual_erm import VisualERM
+from jaxerm.rewards.attempts import Attempt
+from jaxerm.rewards.scorer import Scorer
 from jaxerm.train.policy_gradient import overlong_penalty
 from jaxerm.train.rollouts import Rollouts, join_rollouts, sample_rollouts, take_groups
 
@@ -47,11 +48,10 @@ class Collector:
     Where it stands is one number, the cursor in the endless row of programs: that is all a checkpoint needs.
     """
 
-    def __init__(self, recipe: GrpoRecipe, policy: LanguageModel, erm: VisualERM, pool: RenderPool):
-        self.recipe, self.policy, self.erm, self.pool = recipe, policy, erm, pool
+    def __init__(self, recipe: GrpoRecipe, policy: LanguageModel, scorer: Scorer):
+        self.recipe, self.policy, self.scorer, self.pool = recipe, policy, scorer, scorer.pool
         self.prompts = Prompts(recipe.prompts)
         self.sampling = Sampling(recipe.temperature, recipe.top_p, recipe.top_k)
-        self.scoring = Scoring(recipe.reward.normaliser, recipe.reward.fixed, recipe.reward.render_weight)
         parts = []
         for number, part in enumerate(recipe.data.mixture):
             source = open_source(part.source, **part.options)
@@ -59,29 +59,32 @@ class Collector:
             parts.append(data.map(lambda index, source=source: source[int(index)]))
         self.programs = grain.MapDataset.mix(parts, [part.weight for part in recipe.data.mixture])
 
-    def references(self, cursor: int) -> tuple[list[tuple[str, np.ndarray]], int]:
-        """Task and image of each prompt of a round, and where the next round begins.
+    def references(self, cursor: int) -> tuple[list[tuple[Program, np.ndarray]], int]:
+        """Program and picture of each prompt of a round, and where the next round begins.
 
-        What does not render is passed over for the next program.
+        What has no readable picture and does not render is passed over for the next program.
         """
         wanted, out = self.recipe.prompts_per_step, []
-        first = cursor
+        first, last = cursor, ""
         while len(out) < wanted:
             programs = [self.programs[cursor + i] for i in range(wanted - len(out))]
             cursor += len(programs)
-            results = list(self.pool.map((p.task, p.code) for p in programs))
-            out += [(p.task, result.image) for p, result in zip(programs, results, strict=True) if result.ok]
+            renders = iter(self.pool.map((p.task, p.code) for p in programs if p.picture is None))
+            for program in programs:
+                try:
+                    out.append((program, opened(program, next(renders) if program.picture is None else None)))
+                except BrokenSample as error:
+                    last = str(error)
             if not out and cursor - first >= 20 * wanted:
-                last = programs[-1].name
-                raise ValueError(
-                    f"{cursor - first} references in a row do not render; the last is {last}: {results[-1].error}"
-                )
+                raise ValueError(f"{cursor - first} references in a row cannot be used; the last: {last}")
         return out, cursor
 
     def ask(self, params: Any, cursor: int, seed: int) -> Collected:
         """One round: prompts, answers, and what they are worth."""
         recipe = self.recipe
-        pictures, cursor = self.references(cursor)
+        first = cursor
+        references, cursor = self.references(cursor)
+        pictures = [(program.task, image) for program, image in references]
         began = time.monotonic()
         rollouts = sample_rollouts(
             self.policy,
@@ -97,21 +100,24 @@ class Collector:
             rows=recipe.rollout_prompts,
         )
         generated = time.monotonic()
-        attempts = score_attempts(
-            [(*pictures[row // recipe.rollouts], text) for row, text in enumerate(rollouts.texts)],
-            self.pool,
-            self.erm,
-            self.scoring,
-            seed=seed,
-            length=recipe.reward.max_prompt_length,
-            patches=recipe.reward.max_patches,
+        rows = [self.row(*reference) for reference in references for _ in range(recipe.rollouts)]
+        attempts = self.scorer.score(
+            [replace(row, text=text) for row, text in zip(rows, rollouts.texts, strict=True)], seed
         )
         lengths = np.asarray(rollouts.generated.lengths)
         penalty = overlong_penalty(lengths, recipe.max_new_tokens, recipe.overlong_buffer) * recipe.overlong_penalty
         values = [attempt.reward.value for attempt in attempts]
         rewards = [None if value is None else value + float(p) for value, p in zip(values, penalty, strict=True)]
-        seconds = {"rollout_s": generated - began, "reward_s": time.monotonic() - generated}
+        broken = cursor - first - len(references)
+        seconds = {"broken_rows": broken, "rollout_s": generated - began, "reward_s": time.monotonic() - generated}
         return Collected(rollouts, attempts, rewards, cursor, seconds)
+
+    def row(self, program: Program, image: np.ndarray) -> Attempt:
+        """What rewards may know of a prompt: an attempt at it without its text."""
+        messages = self.prompts.code(program.task, image)
+        parts = [part for message in messages if not isinstance(message["content"], str) for part in message["content"]]
+        prompt = "\n".join(part["text"] for part in parts if part["type"] == "text")
+        return Attempt(program.task, image, "", prompt, {**program.columns, "code": program.code, "name": program.name})
 
     def collect(self, step: int, params: Any, cursor: int) -> Collected:
         """The answers of one step.

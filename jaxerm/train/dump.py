@@ -40,6 +40,7 @@ def dump_rollouts(folder: Path, attempts: Sequence[Attempt], advantages: np.ndar
                 "critique": None if attempt.critique is None else attempt.critique.to_dict(),
                 "status": attempt.reward.status,
                 "reward": attempt.reward.value,
+                "rewards": attempt.reward.parts,
                 "reason": attempt.reward.reason,
                 "advantage": float(advantages[row]),
             }

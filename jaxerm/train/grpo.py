@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sampler import Sampling, forbidden_tokens
+from jaxerm.models.sampler import forbidden_tokens
 from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.rewards.attempts import Attempt
+from jaxerm.rewards.metrics import reward_metrics
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
@@ -29,6 +30,7 @@ from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro
 from jaxerm.train.policy_gradient import count_answers, group_advantages
 from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
+from jaxerm.train.scoring import make_scorer
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 from jaxerm.train.trainable import take_apart
@@ -59,7 +61,7 @@ def run_grpo(
     Args:
       recipe: what is trained how.
       policy: start from this one instead of loading `recipe.policy`.
-      erm: judge with this one instead of loading `recipe.reward.model`.
+      erm: judge with this one instead of opening `recipe.reward`.
       pool: render with this one instead of starting another.
       overwrite: delete the run that is in the folder.
       resume: go on with it though the recipe has changed.
@@ -73,23 +75,15 @@ def run_grpo(
       Preempted: the process was told to end by SIGTERM, and a checkpoint was written.
     """
     run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
-    reward = recipe.reward
     if policy is None:
         policy = load_for(recipe, recipe.policy)
-    if erm is None:
-        erm = VisualERM(
-            load_for(recipe, reward.model),
-            sampling=Sampling(reward.temperature, reward.top_p, reward.top_k),
-            max_new_tokens=reward.max_new_tokens,
-            retries=reward.retries,
-            rows=reward.rows,
-        )
     reference = None if recipe.reference is None else load_for(recipe, recipe.reference)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
     try:
+        scorer = make_scorer(recipe, pool or own_pool, erm)
         with StopSignal() as stop, Checkpoints(run.checkpoints, recipe.keep_checkpoints) as checkpoints:
             hooks = (on_step, stop, checkpoints)
-            return _Trainer(recipe, policy, reference, erm, pool or own_pool, run, quiet, *hooks).train()
+            return _Trainer(recipe, policy, reference, scorer, run, quiet, *hooks).train()
     finally:
         run.close()
         if own_pool is not None:
@@ -99,7 +93,7 @@ def run_grpo(
 class _Trainer:
     """The loop and what stays the same in it."""
 
-    def __init__(self, recipe, policy, reference, erm, pool, run, quiet, on_step, stop, checkpoints):
+    def __init__(self, recipe, policy, reference, scorer, run, quiet, on_step, stop, checkpoints):
         self.recipe, self.run, self.quiet, self.on_step = recipe, run, quiet, on_step
         self.stop, self.checkpoints = stop, checkpoints
         self.mesh = make_mesh(recipe.mesh)
@@ -112,7 +106,7 @@ class _Trainer:
         self.reference = {"params": shard_state(params, self.mesh), "frozen": frozen, "graphdef": graphdef}
         self.optimizer = make_optimizer(recipe.optimizer)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
-        self.collector = Collector(recipe, policy, erm, pool)
+        self.collector = Collector(recipe, policy, scorer)
         self.banned = jnp.asarray(forbidden_tokens(policy.config, len(policy.processor.tokenizer)))
         self.objective = Objective.of(recipe)
         self.length = recipe.max_prompt_length + recipe.max_new_tokens
@@ -167,9 +161,7 @@ class _Trainer:
         metrics |= {
             "reward": float(np.mean(known)) if known else float("nan"),
             "reward_std": float(np.nanmean(np.nanstd(groups, axis=1))) if known else float("nan"),
-            "render_rate": float(np.mean([attempt.image is not None for attempt in attempts])),
-            "severity": float(np.mean([a.critique.severity for a in attempts if a.critique is not None] or [np.nan])),
-            "unscored": sum(reward is None for reward in rewards),
+            **reward_metrics(attempts),
             "answer_tokens": float(np.mean(rollouts.generated.lengths)),
             "finished": float(np.mean(rollouts.generated.finished)),
             **collected.metrics,

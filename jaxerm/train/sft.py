@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxerm.data.pipeline import Packing, TrainBatch, batches, fill
+from jaxerm.data.features import TrainBatch
+from jaxerm.data.packing import Packing
+from jaxerm.data.pipeline import batches, whole_state
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
+from jaxerm.models.sharding import host_shard, make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import SftRecipe
@@ -61,7 +63,8 @@ def train_step(
         whatever their number in each part, so that it changes memory and time, not the step.
 
     Returns:
-      The next state and ``{"loss": nats a token, "grad_norm": ...}``, float32[].
+      The next state and, float32[] each, ``loss`` in nats a token, ``grad_norm``, ``answer_tokens`` and ``fill``, the
+      share of token slots that hold a token.
     """
     total = jnp.maximum(jnp.sum(weights), 1)
 
@@ -79,7 +82,8 @@ def train_step(
             lambda sums, part: (jax.tree.map(jnp.add, sums, grad(state.params, *part)), None), zero, parts
         )[0]
     state, norm = state.apply(gradients, optimizer, learning_rate)
-    return state, {"loss": loss, "grad_norm": norm}
+    fill = jnp.mean(inputs.segment_ids > 0)
+    return state, {"loss": loss, "grad_norm": norm, "answer_tokens": jnp.sum(weights), "fill": fill}
 
 
 @partial(jax.jit, static_argnames=("graphdef", "chunk"))
@@ -144,7 +148,7 @@ class _Trainer:
         self.mesh = make_mesh(recipe.mesh)
         self.parts = take_apart(model, recipe)
         self.frozen = shard_state(self.parts.frozen, self.mesh)
-        self.packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches)
+        self.packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, recipe.data.streams)
         self.held_out: list[TrainBatch] | None = None
         self.watch = Watch(recipe.watch)
 
@@ -159,8 +163,8 @@ class _Trainer:
             max_edits=recipe.data.max_edits,
             clean_share=recipe.data.clean_share,
         )
-        processor = self.parts.model.processor
-        return batches(parts, processor, self.packing, seed=seed, prefetch=recipe.data.prefetch)
+        how = {"seed": seed, "shard": host_shard(self.mesh), "prefetch": recipe.data.prefetch}
+        return batches(parts, self.parts.model.processor, self.packing, **how)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
@@ -168,7 +172,7 @@ class _Trainer:
         # A copy: the step donates its state, and the caller keeps its model.
         params = jax.tree.map(lambda x: x.copy(), self.parts.params)
         state = shard_state(TrainState.create(params, optimizer), self.mesh)
-        data = self.batches(recipe.data.mixture, recipe.seed)
+        self.data = data = self.batches(recipe.data.mixture, recipe.seed)
         start = 0
         if (restored := self.checkpoints.restore(state)) is not None:
             start, state, extra = restored
@@ -199,7 +203,7 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                pending = (step, {**metrics, "lr": lr}, int(np.sum(batch.weights)), fill(batch))
+                pending = (step, {**metrics, "lr": lr})
                 measured = self.measure(step, state)
                 stopped = self.stop.asked(step)
                 save = step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped
@@ -208,27 +212,28 @@ class _Trainer:
                     self.log(*pending, **measured)
                     pending = None
                 if save:
-                    extra = {"data": data.get_state(), "watch": self.watch.state()}
+                    extra = {"data": whole_state(data.get_state()), "watch": self.watch.state()}
                     self.checkpoints.save(step, state, extra, measured.get("eval_loss"))
                 if stopped and step < recipe.steps:
                     raise Preempted(f"SIGTERM: saved at step {step} of {recipe.steps}; the same command goes on")
             if pending is not None:
                 self.log(*pending)
+        data.close()
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
         trained = self.parts.trained(state.params, settings)
         if jax.process_index() == 0:
             trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
 
-    def log(self, step: int, metrics: dict[str, Any], tokens: int, share: float, **measured: float) -> None:
+    def log(self, step: int, metrics: dict[str, Any], **measured: float) -> None:
         """One line of metrics; reading them waits for the step."""
         recipe = self.recipe
         metrics = {name: float(value) for name, value in metrics.items()}
         now = time.monotonic()
         alarms = self.watch.look(step, metrics)
         if step % recipe.log_every == 0 or step == recipe.steps or measured or alarms:
-            figures = {**metrics, "answer_tokens": tokens, "fill": share, **measured}
-            self.run.log(step, **figures, seconds=now - self.clock, **noted(alarms))
+            skipped = sum(self.data.skipped.values())
+            self.run.log(step, **metrics, skipped=skipped, **measured, seconds=now - self.clock, **noted(alarms))
         self.clock = now
         self.ticker.update(step, loss=metrics["loss"])
         if alarms:
@@ -243,6 +248,7 @@ class _Trainer:
         if self.held_out is None:
             data = self.batches(plan.mixture, self.recipe.seed + _HELD_OUT_SEED)
             self.held_out = [next(data) for _ in range(plan.batches)]
+            data.close()
         total = count = 0.0
         for batch in self.held_out:
             inputs, weights = shard_batch((batch.inputs, batch.weights), self.mesh)

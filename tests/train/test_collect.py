@@ -13,6 +13,7 @@ from jaxerm.recipe import load_recipe
 from jaxerm.train import collect
 from jaxerm.train.collect import Collector
 from jaxerm.train.rollouts import Rollouts
+from jaxerm.train.scoring import make_scorer
 
 NEW = 20
 SOURCE = open_source("drawings", max_shapes=2, min_shapes=2, seed=4)
@@ -46,7 +47,7 @@ data: {{mixture: [{{source: drawings, options: {{max_shapes: 2, min_shapes: 2, s
 """
     )
     recipe = load_recipe(path, [f"{key}={value}" for key, value in overrides.items()])
-    made = Collector(recipe, SimpleNamespace(), Judge(), pool)
+    made = Collector(recipe, SimpleNamespace(), make_scorer(recipe, pool, Judge()))
     codes = [made.programs[i].code for i in range(12)]
     pictures = [pool.render("svg", code).image for code in codes]
     other = pool.render("svg", '<svg viewBox="0 0 9 9"><rect width="9" height="3"/></svg>')
@@ -132,5 +133,7 @@ def test_a_source_that_never_renders_is_named(tmp_path, pool, monkeypatch):
             return [pool.render("svg", "<svg><broken") for _ in items]
 
     made.pool = Broken()
-    with pytest.raises(ValueError, match=r"40 references in a row do not render; the last is drawing-4-\d+"):
+    with pytest.raises(
+        ValueError, match=r"40 references in a row cannot be used; the last: drawing-4-\d+ does not render"
+    ):
         made.collect(1, None, 0)

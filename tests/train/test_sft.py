@@ -9,8 +9,10 @@ import pytest
 from flax import nnx
 
 from jaxerm.data.examples import pair_example
+from jaxerm.data.features import features
+from jaxerm.data.packing import Packing
 from jaxerm.data.pairs import PairMaker
-from jaxerm.data.pipeline import Component, Packing, batches, features
+from jaxerm.data.pipeline import Component, batches
 from jaxerm.data.sources import open_source
 from jaxerm.models.language import load
 from jaxerm.prompts import Prompts
