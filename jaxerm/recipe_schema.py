@@ -161,6 +161,9 @@ class Common(Section):
     checkpoint_every: Count = 100
     keep_checkpoints: Count = Field(2, description="older ones are deleted")
     log_every: Count = Field(1, description="steps between two lines of metrics.jsonl")
+    log_to: list[Literal["tensorboard", "wandb"]] = Field(
+        default_factory=lambda: ["tensorboard"], description="where metrics and rollouts go besides the run folder"
+    )
     mesh: dict[Axis, int] = Field(
         default_factory=lambda: {"fsdp": -1},
         validate_default=True,
