@@ -225,7 +225,8 @@ def run_demo(
     demo.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     base_model = load(base or shipped_model("tiny-base"))
-    grpo = demo.recipe("tiny_grpo")
+    own = {"policy": demo.out / "policy_sft" / "model", "reward.model": demo.out / "erm_sft" / "model"}
+    grpo = demo.recipe("tiny_svg_grpo", out=demo.out / "grpo", **own)
     scoring = scoring_of(grpo)
 
     with RenderPool(grpo.data.workers, options=RenderOptions(**grpo.render)) as pool:

@@ -68,6 +68,9 @@ class SftData(Section):
     clean_share: Share = Field(0.15, description="share of pairs with no difference at all")
     workers: Count = Field(2, description="renderer processes")
     prefetch: Count = Field(64, description="examples made ahead")
+    streams: Count | None = Field(
+        None, description="parts the data is drawn in, a multiple of the hosts; null: 8, or what of it divides the rows"
+    )
 
 
 class PromptMix(Section):
@@ -125,6 +128,39 @@ class Reward(Section):
     retries: Annotated[int, Field(ge=0)] = Field(2, description="further tries at a critique that cannot be read")
 
 
+class Lora(Section):
+    """Low-rank updates of the text's linear layers; everything else stands still."""
+
+    rank: Count = 16
+    alpha: Annotated[float, Field(gt=0.0)] = Field(32.0, description="updates are scaled by alpha / rank")
+    vision: bool = Field(False, description="the vision tower's linear layers get updates too")
+
+
+class Evaluation(Section):
+    """Held-out examples a supervised run is measured on while it trains; the best checkpoint is kept by their loss."""
+
+    every: Count = Field(100, description="steps between two measurements")
+    mixture: Annotated[list[Mix], Field(min_length=1)] = Field(description="as in data; let it share nothing with it")
+    batches: Count = Field(4, description="batches the loss is taken on, the same ones every time")
+    pairs: Annotated[int, Field(ge=0)] = Field(
+        0, description="held-out pairs whose critiques are written and judged: F1, severity correlation; 0: none"
+    )
+
+
+class Watching(Section):
+    """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
+
+    window: Count = Field(20, description="steps of the running means")
+    reward_collapse: Share | None = Field(0.5, description="mean reward below this share of its best")
+    render_collapse: Share | None = Field(0.5, description="share that renders below this share of its best")
+    flat_groups: Count | None = Field(50, description="steps in a row in which no group has a spread")
+    kl: Rate | None = Field(10.0, description="KL to the reference, nats a token, over this")
+    unscored: Share | None = Field(0.5, description="share of a step's answers without a score over this")
+    stop: list[Literal["reward_collapse", "render_collapse", "flat_groups", "kl", "unscored"]] = Field(
+        default_factory=lambda: ["unscored"], description="rules that end the run, with status 3; the others warn"
+    )
+
+
 class Common(Section):
     """What every recipe says."""
 
@@ -147,7 +183,18 @@ class Common(Section):
         "none", description="what the backward pass computes anew of each layer, to save memory; full: all of it"
     )
     logits_chunk: Count | None = Field(None, description="positions a row whose logits exist at once; null: all")
+    lora: Lora | None = Field(None, description="train low-rank updates; null: the weights themselves")
+    freeze: list[Literal["vision", "merger", "text"]] = Field(
+        default_factory=list, description="parts that stand still where the weights themselves are trained"
+    )
     render: dict[str, Any] = Field(default_factory=dict, description="RenderOptions, such as svg_size")
+    watch: Watching = Field(default_factory=Watching)
+
+    @model_validator(mode="after")
+    def _lora_freezes_all(self) -> Common:
+        if self.lora is not None and self.freeze:
+            raise ValueError("lora trains its factors alone and freezes the rest: leave freeze out")
+        return self
 
     @field_validator("mesh")
     @classmethod
@@ -164,12 +211,20 @@ class SftRecipe(Common):
     kind: Literal["sft"] = "sft"
     model: str = Field(description="directory to start from, in Hugging Face layout")
     batch_size: Count = Field(32, description="rows a step, over all devices; short examples share a row")
+    accumulate: Count = Field(1, description="parts of a batch whose gradients are taken one after another, and added")
     data: SftData
+    evaluation: Evaluation | None = None
     prompts: Literal["brief", "full"] = Field("full", description="wording of the instructions: brief for tiny models")
     max_length: Count = Field(8192, description="tokens a row, image tokens included; one example must fit")
     max_patches: Count = Field(8192, description="vision patches a row, before merging")
     max_new_tokens: Count = Field(4096, description="longest answer asked of the trained model; its directory says so")
     optimizer: Optimizer = Field(default_factory=Optimizer)
+
+    @model_validator(mode="after")
+    def _parts_divide(self) -> SftRecipe:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
+        return self
 
 
 class GrpoRecipe(Common):

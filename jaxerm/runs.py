@@ -14,8 +14,8 @@ import yaml
 
 from jaxerm.recipe import Recipe, recipe_to_yaml
 
-_MAY_CHANGE = {"out", "steps", "checkpoint_every", "keep_checkpoints", "log_every", "mesh"}
-"""Keys whose change leaves a run the same run: how long, how often saved, on how many devices."""
+_MAY_CHANGE = {"out", "steps", "checkpoint_every", "keep_checkpoints", "log_every", "log_to", "mesh", "watch"}
+"""Keys whose change leaves a run the same run: how long, how often saved and told, on how many devices."""
 
 
 class RunError(ValueError):
@@ -113,7 +113,7 @@ class RunDir:
                 if changed:
                     raise RunError(
                         f"{self.path} holds a run with other settings ({', '.join(changed)}); "
-                        "name another folder with out=FOLDER, or resume or overwrite this one"
+                        "name another folder with out=FOLDER, or give --resume or --overwrite"
                     )
             if not self.write:
                 return

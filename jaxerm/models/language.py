@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from jaxerm.models.attention import XLA, Kernel
 from jaxerm.models.hub import model_directory
+from jaxerm.models.lora import merge_lora
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs, Sample, batch_inputs
 from jaxerm.models.qwen3_vl.model import Qwen3VL
@@ -165,9 +166,12 @@ class LanguageModel:
         return self.text(out)[0]
 
     def save(self, directory: str | Path, dtype=jnp.bfloat16) -> None:
-        """Writes a Hugging Face directory: config, weights, tokenizer, chat template, preprocessor, our settings."""
+        """Writes a Hugging Face directory: config, weights, tokenizer, chat template, preprocessor, our settings.
+
+        Low-rank updates are merged into the weights.
+        """
         directory = Path(directory)
-        save_weights(directory, self.module, dtype)
+        save_weights(directory, merge_lora(self.module), dtype)
         self.processor.save(directory)
         config = self.config
         stops = config.stop_token_ids

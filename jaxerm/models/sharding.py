@@ -107,6 +107,13 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, sharding)
 
 
+def host_shard(mesh: Mesh) -> tuple[int, int]:
+    """Which of how many equal parts of a batch's rows this process gives; processes along `tensor` give the same."""
+    rows = mesh.devices.reshape(mesh.shape["data"] * mesh.shape["fsdp"], -1)
+    own = [any(device.process_index == jax.process_index() for device in row) for row in rows]
+    return own.index(True) // sum(own), len(rows) // sum(own)
+
+
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """The same array on every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))

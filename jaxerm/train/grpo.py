@@ -28,10 +28,13 @@ from jaxerm.train.collect import Collector
 from jaxerm.train.dump import dump_rollouts
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers, group_advantages
+from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
 from jaxerm.train.scoring import make_scorer
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
+from jaxerm.train.trainable import take_apart
+from jaxerm.train.watch import Watch, noted
 
 
 @partial(jax.jit, static_argnames=("optimizer",), donate_argnums=0)
@@ -47,6 +50,7 @@ def run_grpo(
     erm: VisualERM | None = None,
     pool: RenderPool | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     on_step: Callable[[int, list[Attempt], np.ndarray], None] | None = None,
 ) -> LanguageModel:
@@ -60,20 +64,26 @@ def run_grpo(
       erm: judge with this one instead of opening `recipe.reward`.
       pool: render with this one instead of starting another.
       overwrite: delete the run that is in the folder.
+      resume: go on with it though the recipe has changed.
       quiet: no progress bar.
       on_step: called with step, attempts and advantages, after each step.
 
     Returns:
       The trained policy.
+
+    Raises:
+      Preempted: the process was told to end by SIGTERM, and a checkpoint was written.
     """
-    run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
+    run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     if policy is None:
         policy = load_for(recipe, recipe.policy)
-    reference = policy if recipe.reference is None else load_for(recipe, recipe.reference)
+    reference = None if recipe.reference is None else load_for(recipe, recipe.reference)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
     try:
         scorer = make_scorer(recipe, pool or own_pool, erm)
-        return _Trainer(recipe, policy, reference.params, scorer, run, quiet, on_step).train()
+        with StopSignal() as stop, Checkpoints(run.checkpoints, recipe.keep_checkpoints) as checkpoints:
+            hooks = (on_step, stop, checkpoints)
+            return _Trainer(recipe, policy, reference, scorer, run, quiet, *hooks).train()
     finally:
         run.close()
         if own_pool is not None:
@@ -83,10 +93,17 @@ def run_grpo(
 class _Trainer:
     """The loop and what stays the same in it."""
 
-    def __init__(self, recipe, policy, reference_params, scorer, run, quiet, on_step):
-        self.recipe, self.policy, self.run, self.quiet, self.on_step = recipe, policy, run, quiet, on_step
+    def __init__(self, recipe, policy, reference, scorer, run, quiet, on_step, stop, checkpoints):
+        self.recipe, self.run, self.quiet, self.on_step = recipe, run, quiet, on_step
+        self.stop, self.checkpoints = stop, checkpoints
         self.mesh = make_mesh(recipe.mesh)
-        self.reference_params = shard_state(reference_params, self.mesh)
+        self.parts = take_apart(policy, recipe)
+        self.policy = policy = self.parts.model
+        self.frozen = shard_state(self.parts.frozen, self.mesh)
+        # The policy as it started shares what is frozen: with LoRA a reference costs nothing but its factors.
+        own = (self.parts.params, self.frozen, policy.graphdef)
+        params, frozen, graphdef = own if reference is None else (reference.params, None, reference.graphdef)
+        self.reference = {"params": shard_state(params, self.mesh), "frozen": frozen, "graphdef": graphdef}
         self.optimizer = make_optimizer(recipe.optimizer)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
         self.collector = Collector(recipe, policy, scorer)
@@ -95,27 +112,34 @@ class _Trainer:
         self.length = recipe.max_prompt_length + recipe.max_new_tokens
 
     def train(self) -> LanguageModel:
-        recipe, policy = self.recipe, self.policy
-        params = jax.tree.map(lambda x: x.copy(), policy.params)
+        recipe = self.recipe
+        params = jax.tree.map(lambda x: x.copy(), self.parts.params)
         state = shard_state(TrainState.create(params, self.optimizer), self.mesh)
-        checkpoints = Checkpoints(self.run.checkpoints, recipe.keep_checkpoints)
         start, cursor = 0, 0
-        if (restored := checkpoints.restore(state)) is not None:
+        watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
+        if (restored := self.checkpoints.restore(state)) is not None:
             start, state, extra = restored
             cursor = extra["cursor"]
+            watch.load(extra.get("watch"))
         self.run.resume_at(start)
         with Ticker(f"grpo {Path(recipe.out).name}", recipe.steps, start, quiet=self.quiet) as ticker:
             for step in range(start + 1, recipe.steps + 1):
                 began = time.monotonic()
                 state, cursor, metrics = self.step(step, state, cursor)
-                if step % recipe.log_every == 0 or step == recipe.steps:
-                    self.run.log(step, **metrics, seconds=time.monotonic() - began)
+                alarms = watch.look(step, metrics)
+                if step % recipe.log_every == 0 or step == recipe.steps or alarms:
+                    self.run.log(step, **metrics, seconds=time.monotonic() - began, **noted(alarms))
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
-                if step % recipe.checkpoint_every == 0 or step == recipe.steps:
-                    checkpoints.save(step, state, {"cursor": cursor})
-        checkpoints.close()
+                if alarms:
+                    self.checkpoints.wait()
+                watch.act(step, alarms, self.run.path, ticker.say)
+                stopped = self.stop.asked(step)
+                if step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped:
+                    self.checkpoints.save(step, state, {"cursor": cursor, "watch": watch.state()})
+                if stopped and step < recipe.steps:
+                    raise Preempted(f"SIGTERM: saved at step {step} of {recipe.steps}; the same command goes on")
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
-        trained = LanguageModel(policy.graphdef, state.params, policy.processor, settings)
+        trained = self.parts.trained(state.params, settings)
         if jax.process_index() == 0:
             trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
@@ -123,7 +147,7 @@ class _Trainer:
     def step(self, step: int, state: TrainState, cursor: int) -> tuple[TrainState, int, dict[str, float]]:
         """Samples, scores, updates."""
         recipe = self.recipe
-        collected = self.collector.collect(step, state.params, cursor)
+        collected = self.collector.collect(step, self.parts.whole(state.params), cursor)
         rollouts, attempts, rewards = collected.rollouts, collected.attempts, collected.rewards
         began = time.monotonic()
         state, advantages, metrics = self.update(state, rollouts, rewards, self.rate(step - 1))
@@ -158,19 +182,14 @@ class _Trainer:
         rows = len(rewards)
         mini = recipe.mini_batch * recipe.rollouts
         micro = recipe.micro_batch or mini
-        frozen = partial(
-            log_probs_of,
-            banned=self.banned,
-            graphdef=self.policy.graphdef,
-            temperature=recipe.temperature,
-            chunk=recipe.logits_chunk,
-        )
+        frozen = partial(log_probs_of, banned=self.banned, temperature=recipe.temperature, chunk=recipe.logits_chunk)
+        own = {"frozen": self.frozen, "graphdef": self.policy.graphdef}
         inputs = [shard_batch(take_rows(batch.inputs, at, at + micro), self.mesh) for at in range(0, rows, micro)]
-        reference = [frozen(self.reference_params, part) for part in inputs]
+        reference = [frozen(inputs=part, **self.reference) for part in inputs]
         # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
         # update, and no other use for them, they are the step's own.
         needed = rows > mini or recipe.kl_in == "reward"
-        old = [frozen(state.params, part) if needed else None for part in inputs]
+        old = [frozen(state.params, part, **own) if needed else None for part in inputs]
         if recipe.kl_in == "reward":
             values = zip(old, reference, range(0, rows, micro), strict=True)
             kl = [kl_of_answers(o, r, batch.mask[at : at + micro], recipe.kl_estimator) for o, r, at in values]
@@ -194,7 +213,7 @@ class _Trainer:
                     self.banned,
                     tokens,
                     answers,
-                    graphdef=self.policy.graphdef,
+                    **own,
                     objective=self.objective,
                 )
                 # These two are a share of the mini-batch's; the rest are means.
