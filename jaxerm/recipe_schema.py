@@ -104,7 +104,16 @@ class RewardPart(Section):
 class Reward(Section):
     """The reward model, which the reward `visual_erm` asks: Visual-ERM, eqs. 3-5."""
 
-    model: str = Field(description="directory of the reward model")
+    model: str | None = Field(
+        None, description="directory of the reward model; with a url its name there, null: the first the server lists"
+    )
+    url: str | None = Field(
+        None, description="OpenAI-compatible address of the reward model, http://HOST/v1; null: on the mesh"
+    )
+    timeout_s: Annotated[float, Field(gt=0.0)] = Field(300.0, description="of one try at the url")
+    prompts: Literal["brief", "full"] | None = Field(
+        None, description="wording of its instructions; null: what its directory says, full at a url"
+    )
     normaliser: Literal["batch_max", "fixed"] = Field(
         "batch_max", description="divide S by the batch's largest (the paper), or by `fixed` (the reference code)"
     )
@@ -115,7 +124,7 @@ class Reward(Section):
     top_k: Annotated[int, Field(ge=0)] = Field(20, description="0: no limit")
     max_prompt_length: Count = Field(8192, description="tokens of its prompt, both images included")
     max_patches: Count = Field(16384, description="vision patches of both images, before merging")
-    rows: Count = Field(64, description="critiques written at once")
+    rows: Count = Field(64, description="critiques written at once, or asked for at once")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="further tries at a critique that cannot be read")
 
 
@@ -228,7 +237,7 @@ class GrpoRecipe(Common):
     policy: str = Field(description="directory of the policy to start from")
     reference: str | None = Field(None, description="frozen model of the KL term; null: the policy as it started")
     data: GrpoData
-    reward: Reward
+    reward: Reward | None = Field(None, description="null where none of `rewards` is visual_erm")
     rewards: Annotated[list[RewardPart], Field(min_length=1)] = Field(
         default_factory=lambda: [RewardPart(name="visual_erm"), RewardPart(name="render_success")],
         description="the terms of an answer's reward; the paper's are the reward model's verdict and r_rsr",
@@ -275,6 +284,13 @@ class GrpoRecipe(Common):
         2.0, description="cap of the trainer / sampler likelihood ratio (truncated importance sampling); null: none"
     )
     optimizer: GrpoOptimizer = Field(default_factory=GrpoOptimizer)
+
+    @model_validator(mode="after")
+    def _reward_model(self) -> GrpoRecipe:
+        asked = any(part.name == "visual_erm" for part in self.rewards)
+        if asked and (self.reward is None or self.reward.model is None and self.reward.url is None):
+            raise ValueError("the reward visual_erm asks a reward model: say reward: {model: DIRECTORY} or {url: ...}")
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> GrpoRecipe:

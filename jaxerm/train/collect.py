@@ -102,7 +102,13 @@ class Collector:
         generated = time.monotonic()
         rows = [self.row(*reference) for reference in references for _ in range(recipe.rollouts)]
         attempts = self.scorer.score(
-            [replace(row, text=text) for row, text in zip(rows, rollouts.texts, strict=True)], seed
+            [
+                replace(row, text=text, tokens=np.asarray(tokens)[: int(length)])
+                for row, text, tokens, length in zip(
+                    rows, rollouts.texts, rollouts.generated.tokens, rollouts.generated.lengths, strict=True
+                )
+            ],
+            seed,
         )
         lengths = np.asarray(rollouts.generated.lengths)
         penalty = overlong_penalty(lengths, recipe.max_new_tokens, recipe.overlong_buffer) * recipe.overlong_penalty
