@@ -26,6 +26,7 @@ from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.collect import Collector
 from jaxerm.train.dump import dump_rollouts
+from jaxerm.train.gauges import Gauges
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers, group_advantages
 from jaxerm.train.preemption import Preempted, StopSignal
@@ -110,6 +111,7 @@ class _Trainer:
         self.banned = jnp.asarray(forbidden_tokens(policy.config, policy.processor.tokenizer))
         self.objective = Objective.of(recipe)
         self.length = recipe.max_prompt_length + recipe.max_new_tokens
+        self.gauges = Gauges(recipe, policy.config, self.mesh)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
@@ -128,7 +130,10 @@ class _Trainer:
                 state, cursor, metrics = self.step(step, state, cursor)
                 alarms = watch.look(step, metrics)
                 if step % recipe.log_every == 0 or step == recipe.steps or alarms:
-                    self.run.log(step, **metrics, seconds=time.monotonic() - began, **noted(alarms))
+                    seconds = time.monotonic() - began
+                    figures = {**metrics, "seconds": seconds, **self.gauges.memory()}
+                    figures |= self.gauges.speed(self.work, seconds, metrics["update_s"])
+                    self.run.log(step, **figures, **noted(alarms))
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if alarms:
                     self.checkpoints.wait()
@@ -189,6 +194,7 @@ class _Trainer:
         # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
         # update, and no other use for them, they are the step's own.
         needed = rows > mini or recipe.kl_in == "reward"
+        self.work = self.gauges.work(batch.inputs, passes=1 + needed)
         old = [frozen(state.params, part, **own) if needed else None for part in inputs]
         if recipe.kl_in == "reward":
             values = zip(old, reference, range(0, rows, micro), strict=True)
