@@ -24,6 +24,7 @@ from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.collect import Collector, Interrupted
 from jaxerm.train.dump import dump_rollouts, dump_timeline
+from jaxerm.train.gauges import Gauges
 from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.roles import Rollout, role_mesh
 from jaxerm.train.scoring import make_scorer
@@ -98,6 +99,7 @@ class _Trainer:
         self.collector = Collector(recipe, self.rollout.policy, scorer, stop.asked)
         self.unfinished = Unfinished(self.run.path / "unfinished.npz")
         self.watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
+        self.gauges = Gauges(recipe, policy.config, self.mesh)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
@@ -120,7 +122,7 @@ class _Trainer:
                 cursor = after
                 alarms = self.watch.look(step, metrics)
                 if step % recipe.log_every == 0 or step == recipe.steps or alarms:
-                    self.run.log(step, **metrics, **noted(alarms))
+                    self.run.log(step, **metrics, **self.cost(metrics), **noted(alarms))
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if alarms:
                     self.checkpoints.wait()
@@ -176,3 +178,11 @@ class _Trainer:
         if (folder := self.run.path / "rollouts" / f"{step:06d}").is_dir():
             dump_timeline(folder, clock.spans())
         return state, collected.cursor, metrics
+
+    def cost(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Speed and memory of the last step."""
+        work = self.gauges.work(self.update.inputs, passes=self.update.passes)
+        # Every process holds the whole batch, and does its share of the work.
+        hosts = jax.process_count()
+        work = replace(work, flops=work.flops / hosts, tokens=work.tokens // hosts)
+        return {**self.gauges.speed(work, metrics["seconds"], metrics["update_s"]), **self.gauges.memory()}

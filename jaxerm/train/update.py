@@ -35,6 +35,10 @@ class PolicyUpdate:
       parts: the policy, taken apart and in place.
       frozen: what of it stands still, in place.
       reference: the model of the KL term; the policy as it started if None.
+
+    Attributes:
+      inputs: host arrays of the last lot.
+      passes: forward passes over them beside those of the gradients.
     """
 
     def __init__(self, recipe: GrpoRecipe, parts: Trainable, frozen: Any, reference: LanguageModel | None):
@@ -95,6 +99,7 @@ class PolicyUpdate:
         # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
         # update, and no other use for them, they are the step's own.
         needed = rows > mini or recipe.kl_in == "reward"
+        self.inputs, self.passes = batch.inputs, 1 + needed
         old = [self._frozen_log_probs(part, params=state.params, **own) if needed else None for part in inputs]
         if recipe.kl_in == "reward":
             values = zip(to_host(old), to_host(reference), range(0, rows, micro), strict=True)
