@@ -89,10 +89,13 @@ class Checkpoints:
         read = self._read(step, state=ocp.args.StandardRestore(abstract), extra=ocp.args.JsonRestore())
         return step, read.state, read.extra
 
+    def wait(self) -> None:
+        """Returns when everything that was saved is on disk."""
+        self.manager.wait_until_finished()
+
     def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """Waits for what is being written."""
-        self.manager.wait_until_finished()
+        self.wait()
         self.manager.close()

@@ -13,21 +13,25 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxerm.data.pipeline import Packing, TrainBatch, batches, fill
+from jaxerm.data.features import TrainBatch
+from jaxerm.data.packing import Packing
+from jaxerm.data.pipeline import batches, whole_state
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
+from jaxerm.models.sharding import host_shard, make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import SftRecipe
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
+from jaxerm.train.gauges import Gauges, Work
 from jaxerm.train.losses import sft_loss
 from jaxerm.train.mixture import components
 from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate, make_optimizer
 from jaxerm.train.trainable import put_together, take_apart
+from jaxerm.train.watch import Watch, noted
 
 Evaluate = Callable[[LanguageModel, RenderPool], dict[str, float]]
 """Measures a model while it trains: names and values for metrics.jsonl."""
@@ -60,7 +64,8 @@ def train_step(
         whatever their number in each part, so that it changes memory and time, not the step.
 
     Returns:
-      The next state and ``{"loss": nats a token, "grad_norm": ...}``, float32[].
+      The next state and, float32[] each, ``loss`` in nats a token, ``grad_norm``, ``answer_tokens`` and ``fill``, the
+      share of token slots that hold a token.
     """
     total = jnp.maximum(jnp.sum(weights), 1)
 
@@ -78,7 +83,8 @@ def train_step(
             lambda sums, part: (jax.tree.map(jnp.add, sums, grad(state.params, *part)), None), zero, parts
         )[0]
     state, norm = state.apply(gradients, optimizer, learning_rate)
-    return state, {"loss": loss, "grad_norm": norm}
+    fill = jnp.mean(inputs.segment_ids > 0)
+    return state, {"loss": loss, "grad_norm": norm, "answer_tokens": jnp.sum(weights), "fill": fill}
 
 
 @partial(jax.jit, static_argnames=("graphdef", "chunk"))
@@ -94,6 +100,7 @@ def run_sft(
     model: LanguageModel | None = None,
     pool: RenderPool | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     on_batch: Callable[[TrainBatch], None] | None = None,
     evaluate: Evaluate | None = None,
@@ -108,6 +115,7 @@ def run_sft(
       model: start from this one instead of loading `recipe.model`.
       pool: render with this one instead of starting another.
       overwrite: delete the run that is in the folder.
+      resume: go on with it though the recipe has changed.
       quiet: no progress bar.
       on_batch: called with every batch, before the step.
       evaluate: measures more than the held-out loss where the recipe has an `evaluation`.
@@ -118,7 +126,7 @@ def run_sft(
     Raises:
       Preempted: the process was told to end by SIGTERM, and a checkpoint was written.
     """
-    run = RunDir(recipe.out, recipe, overwrite=overwrite, write=jax.process_index() == 0)
+    run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     if model is None:
         model = load_for(recipe, recipe.model)
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
@@ -141,8 +149,10 @@ class _Trainer:
         self.mesh = make_mesh(recipe.mesh)
         self.parts = take_apart(model, recipe)
         self.frozen = shard_state(self.parts.frozen, self.mesh)
-        self.packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches)
+        self.packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, recipe.data.streams)
         self.held_out: list[TrainBatch] | None = None
+        self.watch = Watch(recipe.watch)
+        self.gauges = Gauges(recipe, model.config, self.mesh)
 
     def batches(self, mixture: Any, seed: int) -> Any:
         """An endless iterator of batches of a mixture."""
@@ -155,8 +165,8 @@ class _Trainer:
             max_edits=recipe.data.max_edits,
             clean_share=recipe.data.clean_share,
         )
-        processor = self.parts.model.processor
-        return batches(parts, processor, self.packing, seed=seed, prefetch=recipe.data.prefetch)
+        how = {"seed": seed, "shard": host_shard(self.mesh), "prefetch": recipe.data.prefetch}
+        return batches(parts, self.parts.model.processor, self.packing, **how)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
@@ -164,11 +174,12 @@ class _Trainer:
         # A copy: the step donates its state, and the caller keeps its model.
         params = jax.tree.map(lambda x: x.copy(), self.parts.params)
         state = shard_state(TrainState.create(params, optimizer), self.mesh)
-        data = self.batches(recipe.data.mixture, recipe.seed)
+        self.data = data = self.batches(recipe.data.mixture, recipe.seed)
         start = 0
         if (restored := self.checkpoints.restore(state)) is not None:
             start, state, extra = restored
             data.set_state(extra["data"])
+            self.watch.load(extra.get("watch"))
         self.run.resume_at(start)
         self.clock = time.monotonic()
         pending = None
@@ -194,35 +205,43 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                pending = (step, {**metrics, "lr": lr}, int(np.sum(batch.weights)), fill(batch))
+                pending = (step, {**metrics, "learning_rate": lr}, self.gauges.work(batch.inputs))
                 measured = self.measure(step, state)
-                stopped = self.stop.asked(step)
+                stopped = self.stop.asked()
                 save = step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped
                 save |= measured.get("eval_loss", np.inf) < self.checkpoints.best_loss
                 if save or measured:
                     self.log(*pending, **measured)
                     pending = None
                 if save:
-                    self.checkpoints.save(step, state, {"data": data.get_state()}, measured.get("eval_loss"))
+                    extra = {"data": whole_state(data.get_state()), "watch": self.watch.state()}
+                    self.checkpoints.save(step, state, extra, measured.get("eval_loss"))
                 if stopped and step < recipe.steps:
                     raise Preempted(f"SIGTERM: saved at step {step} of {recipe.steps}; the same command goes on")
             if pending is not None:
                 self.log(*pending)
+        data.close()
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
         trained = self.parts.trained(state.params, settings)
-        if jax.process_index() == 0:
-            trained.save(self.run.path / "model", dtype=recipe.dtype.param)
+        trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
 
-    def log(self, step: int, metrics: dict[str, Any], tokens: int, share: float, **measured: float) -> None:
+    def log(self, step: int, metrics: dict[str, Any], work: Work, **measured: float) -> None:
         """One line of metrics; reading them waits for the step."""
         recipe = self.recipe
         metrics = {name: float(value) for name, value in metrics.items()}
         now = time.monotonic()
-        if step % recipe.log_every == 0 or step == recipe.steps or measured:
-            self.run.log(step, **metrics, answer_tokens=tokens, fill=share, **measured, seconds=now - self.clock)
+        alarms = self.watch.look(step, metrics)
+        if step % recipe.log_every == 0 or step == recipe.steps or measured or alarms:
+            seconds = now - self.clock
+            cost = {"seconds": seconds, **self.gauges.speed(work, seconds), **self.gauges.memory()}
+            skipped = sum(self.data.skipped.values())
+            self.run.log(step, **metrics, skipped=skipped, **measured, **cost, **noted(alarms))
         self.clock = now
         self.ticker.update(step, loss=metrics["loss"])
+        if alarms:
+            self.checkpoints.wait()
+        self.watch.act(step, alarms, self.run.path, self.ticker.say)
 
     def measure(self, step: int, state: TrainState) -> dict[str, float]:
         """The held-out figures of this step; empty where none are due."""
@@ -232,6 +251,7 @@ class _Trainer:
         if self.held_out is None:
             data = self.batches(plan.mixture, self.recipe.seed + _HELD_OUT_SEED)
             self.held_out = [next(data) for _ in range(plan.batches)]
+            data.close()
         total = count = 0.0
         for batch in self.held_out:
             inputs, weights = shard_batch((batch.inputs, batch.weights), self.mesh)

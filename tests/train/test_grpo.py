@@ -13,7 +13,7 @@ from jaxerm.models.language import load
 from jaxerm.models.sampler import Sampling, forbidden_tokens
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import load_recipe
-from jaxerm.rewards.attempts import Scoring, score_attempts
+from jaxerm.rewards.severity import Scoring, score_attempts
 from jaxerm.train.grpo import run_grpo
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers
@@ -71,7 +71,7 @@ def rollouts(micro, picture):
 
 @pytest.fixture(scope="module")
 def banned(micro):
-    return jnp.asarray(forbidden_tokens(micro.config, len(micro.processor.tokenizer)))
+    return jnp.asarray(forbidden_tokens(micro.config, micro.processor.tokenizer))
 
 
 def batch_of(micro, rollouts, advantages, counts=(True,) * 4):
@@ -212,7 +212,7 @@ def test_the_perfect_attempt_gets_two(pool, picture):
     answers = [("svg", picture, f"```svg\n{code}\n```") for code in (RED, worse)]
     good, bad = score_attempts(answers, pool, Judge(), Scoring())
     assert good.reward.value == pytest.approx(2) and bad.reward.value == pytest.approx(1, abs=1e-5)
-    assert good.reward.parts == {"render": 1.0, "critique": pytest.approx(1)}
+    assert good.reward.parts == {"render_success": 1.0, "visual_erm": pytest.approx(1)}
 
 
 @pytest.fixture(scope="module")
