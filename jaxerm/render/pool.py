@@ -195,7 +195,8 @@ class RenderPool:
 
     def _tell(self, task: Task, worker: Worker) -> None:
         _LOG.info("%s is drawn by %s in %s", task, worker.engine, worker.isolation)
-        self.isolation[task] = worker.isolation
+        with self._lock:
+            self.isolation = {**self.isolation, task: worker.isolation}  # others may be reading the one before
         for note in worker.notes:
             with self._lock:
                 if note in self.notes:
