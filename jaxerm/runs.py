@@ -87,6 +87,7 @@ class RunDir:
         self.path = Path(path)
         self.write = write
         self._file: Any = None
+        self._told = ""
         self._recipe = recipe
         self._logs: list[Log] | None = None
         if recipe is not None and (lacks := [what for name in recipe.log_to if (what := missing(name))]):
@@ -179,6 +180,15 @@ class RunDir:
             log.scalars(step, scalars(row))
             if row.get("alarms"):
                 log.text(step, "alarms", "\n\n".join(row["alarms"]))
+
+    def tell(self, **facts: Any) -> None:
+        """Keeps in ``machine.json`` what the run finds out about the machine it is on: how code is isolated there."""
+        told = json.dumps(facts, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+        if self.write and told != self._told:
+            scratch = self.path / "machine.tmp"
+            scratch.write_text(told, encoding="utf-8")
+            os.replace(scratch, self.path / "machine.json")
+            self._told = told
 
     def show(self, step: int, name: str, image: np.ndarray, text: str) -> None:
         """Hands a picture, uint8[H, W, 3], and what is to be read beside it to the logs that show such things."""

@@ -123,6 +123,7 @@ class _Trainer:
                 alarms = self.watch.look(step, metrics)
                 if step % recipe.log_every == 0 or step == recipe.steps or alarms:
                     self.run.log(step, **metrics, **self.cost(metrics), **noted(alarms))
+                    self.run.tell(isolation=self.collector.pool.isolation)
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if alarms:
                     self.checkpoints.wait()

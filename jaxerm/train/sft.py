@@ -237,6 +237,7 @@ class _Trainer:
             cost = {"seconds": seconds, **self.gauges.speed(work, seconds), **self.gauges.memory()}
             skipped = sum(self.data.skipped.values())
             self.run.log(step, **metrics, skipped=skipped, **measured, **cost, **noted(alarms))
+            self.run.tell(isolation=self.pool.isolation)
         self.clock = now
         self.ticker.update(step, loss=metrics["loss"])
         if alarms:
