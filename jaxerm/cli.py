@@ -31,6 +31,10 @@ _Task = Annotated[str, typer.Option("--task", "-t", help=f"One of {', '.join(TAS
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, dotted for nested keys: optimizer.lr=1e-4")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete the run that is in the folder and begin anew.")]
+_Distributed = Annotated[
+    bool | None,
+    typer.Option(help="Join the other processes of this run; without a word, if a launcher's environment says so."),
+]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder though the recipe changed.")]
 
 
@@ -96,12 +100,15 @@ def synth(
         print(f"jaxerm: passed over: {message}", file=sys.stderr)
 
 
-def _train(recipe: str, overrides: list[str] | None, kind: str, **how: bool) -> None:
+def _train(recipe: str, overrides: list[str] | None, kind: str, distributed: bool | None, **how: bool) -> None:
+    from jaxerm.distributed import is_first, join
     from jaxerm.recipe import RecipeError, load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     if loaded.kind != kind:
         raise RecipeError(f"{recipe} is a recipe of kind {loaded.kind!r}: run `jaxerm {loaded.kind} {recipe}`")
+    join(distributed)
+    how["quiet"] = not is_first()
     if kind == "sft":
         from jaxerm.eval.held_out import HeldOutCritiques
         from jaxerm.train.sft import run_sft
@@ -111,7 +118,8 @@ def _train(recipe: str, overrides: list[str] | None, kind: str, **how: bool) -> 
         from jaxerm.train.grpo import run_grpo
 
         run_grpo(loaded, **how)
-    print(f"model in {Path(loaded.out) / 'model'}")
+    if is_first():
+        print(f"model in {Path(loaded.out) / 'model'}")
 
 
 @app.command()
@@ -120,9 +128,10 @@ def sft(
     overrides: _Overrides = None,
     overwrite: _Overwrite = False,
     resume: _Resume = False,
+    distributed: _Distributed = None,
 ) -> None:
     """Supervised fine-tuning by a recipe; a run that was interrupted goes on."""
-    _train(recipe, overrides, "sft", overwrite=overwrite, resume=resume)
+    _train(recipe, overrides, "sft", distributed, overwrite=overwrite, resume=resume)
 
 
 @app.command()
@@ -131,9 +140,25 @@ def grpo(
     overrides: _Overrides = None,
     overwrite: _Overwrite = False,
     resume: _Resume = False,
+    distributed: _Distributed = None,
 ) -> None:
     """GRPO of a policy against a reward model, by a recipe; a run that was interrupted goes on."""
-    _train(recipe, overrides, "grpo", overwrite=overwrite, resume=resume)
+    _train(recipe, overrides, "grpo", distributed, overwrite=overwrite, resume=resume)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run; it may still be running.")],
+    out: Annotated[Path, typer.Option(help="Model directory to write; it must be new or empty.")],
+    step: Annotated[int | None, typer.Option(help="Of the checkpoint; the newest if none.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="The checkpoint with the lowest held-out loss.")] = False,
+) -> None:
+    """Write a checkpoint of a run as a Hugging Face directory, LoRA merged."""
+    from jaxerm.train.export import export_run
+
+    if best and step is not None:
+        raise ValueError(f"--best and --step {step} name two checkpoints; leave one out")
+    print(f"model of step {export_run(run, out, step=step, best=best)} in {out}")
 
 
 @app.command()

@@ -128,6 +128,21 @@ class Reward(Section):
     retries: Annotated[int, Field(ge=0)] = Field(2, description="further tries at a critique that cannot be read")
 
 
+class RoleMesh(Section):
+    """Devices of one role, where it does not share the actor's."""
+
+    devices: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="first, and one past the last, of the devices; null: all"
+    )
+    mesh: dict[Axis, int] = Field(default_factory=dict, description="as the recipe's; empty: the recipe's own")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RoleMesh:
+        if self.devices is not None and not 0 <= self.devices[0] < self.devices[1]:
+            raise ValueError(f"devices {self.devices} are none: the first stands before the last, from 0")
+        return self
+
+
 class Lora(Section):
     """Low-rank updates of the text's linear layers; everything else stands still."""
 
@@ -170,6 +185,9 @@ class Common(Section):
     checkpoint_every: Count = 100
     keep_checkpoints: Count = Field(2, description="older ones are deleted")
     log_every: Count = Field(1, description="steps between two lines of metrics.jsonl")
+    log_to: list[Literal["tensorboard", "wandb"]] = Field(
+        default_factory=lambda: ["tensorboard"], description="where metrics and rollouts go besides the run folder"
+    )
     mesh: dict[Axis, int] = Field(
         default_factory=lambda: {"fsdp": -1},
         validate_default=True,
@@ -249,6 +267,9 @@ class GrpoRecipe(Common):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = Field(0, description="0: no limit")
     rollout_prompts: Count | None = Field(None, description="prompts answered at once; null: all of a step")
+    overlap: bool = Field(
+        True, description="earlier lots of rollout_prompts are rendered and scored while the next is generated"
+    )
     kl_coef: Rate = 0.01
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     kl_in: Literal["loss", "reward"] = Field(
@@ -275,6 +296,9 @@ class GrpoRecipe(Common):
         0, description="tokens before max_new_tokens over which a penalty grows to overlong_penalty; 0: none"
     )
     overlong_penalty: Rate = 1.0
+    role_to_mesh: dict[Literal["actor", "rollout", "reference", "reward"], RoleMesh] = Field(
+        default_factory=dict, description="roles with devices of their own; the others share the actor's"
+    )
     mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
     micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
     tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(

@@ -29,6 +29,8 @@ class RemoteERM:
         0.7 where it wrote nothing readable.
     """
 
+    on_mesh = False
+
     def __init__(
         self,
         chat: Chat,

@@ -35,7 +35,7 @@ def make_judge(recipe: GrpoRecipe) -> Judge:
             **({"top_k": reward.top_k} if reward.top_k else {}),
         )
     return VisualERM(
-        load_for(recipe, reward.model),
+        load_for(recipe, reward.model, "reward"),
         prompts=reward.prompts,
         sampling=Sampling(reward.temperature, reward.top_p, reward.top_k),
         max_new_tokens=reward.max_new_tokens,

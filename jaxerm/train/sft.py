@@ -24,6 +24,7 @@ from jaxerm.recipe import SftRecipe
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
+from jaxerm.train.gauges import Gauges, Work
 from jaxerm.train.losses import sft_loss
 from jaxerm.train.mixture import components
 from jaxerm.train.preemption import Preempted, StopSignal
@@ -151,6 +152,7 @@ class _Trainer:
         self.packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, recipe.data.streams)
         self.held_out: list[TrainBatch] | None = None
         self.watch = Watch(recipe.watch)
+        self.gauges = Gauges(recipe, model.config, self.mesh)
 
     def batches(self, mixture: Any, seed: int) -> Any:
         """An endless iterator of batches of a mixture."""
@@ -203,9 +205,9 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                pending = (step, {**metrics, "lr": lr})
+                pending = (step, {**metrics, "learning_rate": lr}, self.gauges.work(batch.inputs))
                 measured = self.measure(step, state)
-                stopped = self.stop.asked(step)
+                stopped = self.stop.asked()
                 save = step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped
                 save |= measured.get("eval_loss", np.inf) < self.checkpoints.best_loss
                 if save or measured:
@@ -221,19 +223,21 @@ class _Trainer:
         data.close()
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
         trained = self.parts.trained(state.params, settings)
-        if jax.process_index() == 0:
-            trained.save(self.run.path / "model", dtype=recipe.dtype.param)
+        trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
 
-    def log(self, step: int, metrics: dict[str, Any], **measured: float) -> None:
+    def log(self, step: int, metrics: dict[str, Any], work: Work, **measured: float) -> None:
         """One line of metrics; reading them waits for the step."""
         recipe = self.recipe
         metrics = {name: float(value) for name, value in metrics.items()}
         now = time.monotonic()
         alarms = self.watch.look(step, metrics)
         if step % recipe.log_every == 0 or step == recipe.steps or measured or alarms:
+            seconds = now - self.clock
+            cost = {"seconds": seconds, **self.gauges.speed(work, seconds), **self.gauges.memory()}
             skipped = sum(self.data.skipped.values())
-            self.run.log(step, **metrics, skipped=skipped, **measured, seconds=now - self.clock, **noted(alarms))
+            self.run.log(step, **metrics, skipped=skipped, **measured, **cost, **noted(alarms))
+            self.run.tell(isolation=self.pool.isolation)
         self.clock = now
         self.ticker.update(step, loss=metrics["loss"])
         if alarms:

@@ -71,7 +71,7 @@ def rollouts(micro, picture):
 
 @pytest.fixture(scope="module")
 def banned(micro):
-    return jnp.asarray(forbidden_tokens(micro.config, len(micro.processor.tokenizer)))
+    return jnp.asarray(forbidden_tokens(micro.config, micro.processor.tokenizer))
 
 
 def batch_of(micro, rollouts, advantages, counts=(True,) * 4):
@@ -258,6 +258,7 @@ def test_a_run_resumes_and_leaves_what_it_promises(recipe_file, tmp_path, pool):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     rows = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3]
+    assert json.loads((tmp_path / "parts" / "machine.json").read_text()) == {"isolation": pool.isolation}
     assert {"reward", "render_rate", "kl", "sampler_gap", "unscored", "clip_fraction"} <= rows[0].keys()
     entries = (tmp_path / "whole" / "rollouts" / "000001" / "rollouts.jsonl").read_text().splitlines()
     assert len(entries) == 4

@@ -134,6 +134,8 @@ def test_a_run_learns_and_leaves_what_it_promises(run):
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(row["answer_tokens"] > 0 and 0 < row["fill"] <= 1 for row in rows)
+    (isolation,) = json.loads((out / "machine.json").read_text())["isolation"].values()
+    assert isolation.startswith("process+")
     loaded = load(out / "model")
     assert loaded.settings == {"prompts": "brief", "max_new_tokens": 40, "render": {"svg_size": 64}}
     for ours, theirs in zip(jax.tree.leaves(loaded.params), jax.tree.leaves(model.params), strict=True):
