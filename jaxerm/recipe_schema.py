@@ -306,6 +306,12 @@ class GrpoRecipe(Common):
     )
     optimizer: GrpoOptimizer = Field(default_factory=GrpoOptimizer)
 
+    @property
+    def judge(self) -> str | None:
+        """Directory of the reward model that the mesh holds, if it holds one."""
+        asked = any(part.name == "visual_erm" for part in self.rewards)
+        return self.reward.model if asked and self.reward is not None and self.reward.url is None else None
+
     @model_validator(mode="after")
     def _reward_model(self) -> GrpoRecipe:
         asked = any(part.name == "visual_erm" for part in self.rewards)

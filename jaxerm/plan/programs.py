@@ -192,26 +192,31 @@ def programs_of(recipe: SftRecipe | GrpoRecipe, mesh: Mesh, kernel: Kernel, choi
     if isinstance(recipe, SftRecipe):
         model = _Model(recipe.model, recipe, mesh, kernel)
         return [model.train_step(recipe, choices, recipe.max_length, recipe.max_patches)]
-    policy, judge = _Model(recipe.policy, recipe, mesh, kernel), _Model(recipe.reward.model, recipe, mesh, kernel)
+    policy = _Model(recipe.policy, recipe, mesh, kernel)
+    judge = None if recipe.judge is None else _Model(recipe.judge, recipe, mesh, kernel)
+    judge_params = None if judge is None else judge.params
     reward, longest = recipe.reward, recipe.max_prompt_length + recipe.max_new_tokens
     prompts = _fitting(recipe.rollout_prompts or recipe.prompts_per_step, shards)
-    judged = _fitting(reward.rows, shards)
     train = policy.train_step(recipe, choices, longest, recipe.max_patches)
     # Colocated: optimiser, reference and reward model stay where they are while anything else runs.
     state, reference = train.arguments[0], policy.params
     accumulated = [policy.params] if recipe.micro_batch else []
     beside = {
-        "train_step": [judge.params, reference, accumulated],
-        "policy": [(state.opt_state, state.step), judge.params, reference],
+        "train_step": [judge_params, reference, accumulated],
+        "policy": [(state.opt_state, state.step), judge_params, reference],
         "judge": [state, reference],
     }
-    return [
+    programs = [
         replace(train, resident=beside["train_step"]),
         replace(policy.prefill(prompts, recipe.max_prompt_length, recipe.max_patches, recipe.max_new_tokens),
                 resident=beside["policy"]),
         replace(policy.decode(prompts * recipe.rollouts, longest), resident=beside["policy"]),
-        replace(judge.scoring(judged, reward.max_prompt_length, reward.max_patches, choices), resident=beside["judge"]),
     ]  # fmt: skip
+    if judge is not None:
+        rows = _fitting(reward.rows, shards)
+        scoring = judge.scoring(rows, reward.max_prompt_length, reward.max_patches, choices)
+        programs.append(replace(scoring, resident=beside["judge"]))
+    return programs
 
 
 def _fitting(rows: int, shards: int) -> int:
