@@ -15,7 +15,7 @@ from flax import nnx
 
 from jaxerm.data.pipeline import Packing, TrainBatch, batches, fill
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
+from jaxerm.models.sharding import keep_state, make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import SftRecipe
@@ -50,6 +50,7 @@ def train_step(
         return sft_loss(nnx.merge(graphdef, params), inputs, weights, remat=remat, chunk=chunk)
 
     loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    gradients = keep_state(gradients, nnx.merge(graphdef, state.params).kernel.mesh)
     state, norm = state.apply(gradients, optimizer, learning_rate)
     return state, {"loss": loss, "grad_norm": norm}
 

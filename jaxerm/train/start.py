@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 
 from jaxerm.models.attention import Kernel
@@ -21,6 +23,6 @@ def load_for(recipe: SftRecipe | GrpoRecipe, path: str) -> LanguageModel:
     if recipe.attention == "auto" and kernel.name == "cudnn" and recipe.dtype.compute == "float32":
         # cuDNN's attention knows 16 bits only.
         kernel = Kernel("xla", mesh)
-    if kernel.name == "xla":
-        kernel = Kernel()
+    if mesh.size == 1:
+        kernel = replace(kernel, mesh=None)  # one definition, and one compilation, for models loaded otherwise
     return load(path, dtype=recipe.dtype.compute, param_dtype=recipe.dtype.param, mesh=mesh, kernel=kernel)
