@@ -66,7 +66,9 @@ def pairs(n: int, workers: int) -> dict[str, Any]:
 def pipeline(n: int, workers: int, model: str) -> dict[str, Any]:
     """Tokens and pairs a second as packed batches, and the share of slots that hold no token."""
     from jaxerm.data.examples import pair_example
-    from jaxerm.data.pipeline import Component, Packing, batches, fill
+    from jaxerm.data.features import fill
+    from jaxerm.data.packing import Packing
+    from jaxerm.data.pipeline import Component, batches
     from jaxerm.models.language import load
     from jaxerm.prompts import Prompts
     from jaxerm.render import RenderOptions

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grain
+import jax
 import numpy as np
 
 from jaxerm.data.examples import Example
-from jaxerm.data.pairs import BrokenSample
-from jaxerm.models.qwen3_vl.inputs import Inputs, VisionInputs, inverse_index
-from jaxerm.models.qwen3_vl.positions import mrope_positions, patch_coordinates, position_taps
+from jaxerm.data.features import TrainBatch, features, packed_batch
+from jaxerm.data.packing import Made, PackedStream, Packing
 from jaxerm.models.qwen3_vl.processor import Processor
-
-_LOG = logging.getLogger(__name__)
-_IMAGES_PER_SAMPLE = 64
-"""Keeps the segment ids of one sample's images apart from the next sample's."""
 
 
 @dataclass(frozen=True)
@@ -35,111 +34,81 @@ class Component:
     weight: float
 
 
-@dataclass(frozen=True)
-class Packing:
-    """The static shape of a batch: rows, tokens a row, patches a row."""
+class Batches(grain.DatasetIterator):
+    """An endless iterator of `TrainBatch`: the rows that one of `count` hosts, or groups of hosts, gives to a batch.
 
-    rows: int
-    length: int
-    patches: int
-
-
-def features(example: Example, processor: Processor) -> dict[str, np.ndarray]:
-    """One example as ragged arrays, every one with a leading axis of tokens or of patches.
-
-    ``weights`` is 1 at the tokens of the answer and 0 at the prompt: the loss is taken on the answer only.
+    Which examples share which row of which batch depends on the seed and the packing alone: the batches of one host are
+    those of several, laid behind each other. The state can go from any number of hosts to any other; see `whole_state`.
     """
-    config = processor.config
-    merge, side = config.vision.spatial_merge_size, config.vision.position_side
-    prompt = processor.sample(example.messages)
-    sample = prompt.extended(processor.completion(example.answer))
-    is_vision = sample.tokens == config.image_token_id
-    weights = np.zeros(len(sample.tokens), np.float32)
-    weights[len(prompt.tokens) :] = 1
-    taps = [position_taps(grid, merge, side) for grid in sample.grids]
 
-    def joined(parts, width, dtype):
-        return np.concatenate(parts) if parts else np.zeros((0, width), dtype)
+    def __init__(self, streams: dict[int, PackedStream], packing: Packing, processor: Processor):
+        super().__init__()
+        self._streams, self._packing, self._processor = streams, packing, processor
 
-    counts = [t * h * w for t, h, w in sample.grids]
-    return {
-        "tokens": sample.tokens,
-        "weights": weights,
-        "positions": mrope_positions(is_vision, sample.grids, merge).T,
-        "vision_index": np.where(is_vision, np.cumsum(is_vision) - 1, -1).astype(np.int32),
-        "patches": sample.patches,
-        "coordinates": joined([patch_coordinates(grid, merge) for grid in sample.grids], 2, np.int32),
-        "image": np.repeat(np.arange(1, len(counts) + 1), counts).astype(np.int32),
-        "tap_index": joined([index for index, _ in taps], 4, np.int32),
-        "tap_weight": joined([weight for _, weight in taps], 4, np.float32),
-    }
+    def __next__(self) -> TrainBatch:
+        each = range(self._packing.rows // self._packing.streams)
+        rows = [next(stream) for stream in self._streams.values() for _ in each]
+        return packed_batch(rows, self._packing, self._processor)
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Examples passed over since the run began, by reason: ``broken``, or ``too_long`` for a row."""
+        return dict(sum((stream.skipped for stream in self._streams.values()), Counter()))
+
+    @property
+    def last_skipped(self) -> list[str]:
+        """What was said of the last few."""
+        return [text for stream in self._streams.values() for text in stream.last_skipped]
+
+    def close(self) -> None:
+        """Ends the threads that make examples ahead."""
+        super().close()
+        for stream in self._streams.values():
+            stream.close()
+
+    def get_state(self) -> dict[str, Any]:
+        """JSON values: where each stream of this host stands."""
+        return {str(number): stream.get_state() for number, stream in self._streams.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on from a state; it may hold the streams of other hosts as well.
+
+        Raises:
+          ValueError: a stream of this host is not in it, or its examples are not what they were.
+        """
+        if missing := [number for number in self._streams if str(number) not in state]:
+            raise ValueError(
+                f"the checkpoint holds {len(state)} streams of data and not stream {missing[0]} of "
+                f"{self._packing.streams}: batch_size and data.streams must stay what they were"
+            )
+        for number, stream in self._streams.items():
+            stream.set_state(state[str(number)])
 
 
-def _features_or_none(
-    component: Component, index: int, processor: Processor, packing: Packing
-) -> dict[str, np.ndarray] | None:
-    """None, which Grain passes over, for a sample that cannot be made or does not fit a row.
+def whole_state(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of all hosts, on each of them: what a checkpoint should hold. Every process must call it."""
+    if jax.process_count() == 1:
+        return state
+    from jax.experimental.multihost_utils import process_allgather
 
-    One bad file must not end a long run, and cutting a sample would part image tokens from their image.
-    """
+    text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    sizes = process_allgather(np.int32(text.size))
+    texts = process_allgather(np.pad(text, (0, int(sizes.max()) - text.size)))
+    parts = [json.loads(bytes(text[:size])) for text, size in zip(texts, sizes, strict=True)]
+    return {number: stream for part in parts for number, stream in part.items()}
+
+
+def _made(component: Component, index: int, processor: Processor, packing: Packing) -> Made:
+    """One bad file must not end a long run, and cutting a sample would part image tokens from their image."""
     try:
         made = features(component.make(index), processor)
-    except BrokenSample as error:
-        _LOG.warning("skipped: %s", error)
-        return None
-    if len(made["tokens"]) > packing.length or len(made["patches"]) > packing.patches:
-        _LOG.info(
-            "skipped: sample %d has %d tokens and %d patches; a row holds %d and %d",
-            index,
-            len(made["tokens"]),
-            len(made["patches"]),
-            packing.length,
-            packing.patches,
-        )
-        return None
-    return made
-
-
-_PATCH_FEATURES = ("patches", "coordinates", "image", "tap_index", "tap_weight")
-
-
-@dataclass(frozen=True)
-class TrainBatch:
-    """A packed batch. `weights` float32[B, S] is 1 where a token belongs to an answer."""
-
-    inputs: Inputs
-    weights: np.ndarray
-
-
-def packed_batch(packed: dict[str, np.ndarray], merge: int) -> TrainBatch:
-    """What Grain's packing returns (rows stacked) as the model's inputs.
-
-    Samples in one row must not see each other: tokens carry the number of their sample, patches of their image.
-    """
-    sample_of_patch = packed["patches_segment_ids"]
-    image_segments = np.where(sample_of_patch > 0, sample_of_patch * _IMAGES_PER_SAMPLE + packed["image"], 0)
-    # vision_index counts from the sample's first patch; in the row it counts from the row's.
-    sample_of_token = packed["tokens_segment_ids"]
-    starts = (sample_of_patch[:, None, :] == sample_of_token[:, :, None]).argmax(axis=-1) // merge**2
-    local = packed["vision_index"]
-    segment_ids = sample_of_token.astype(np.int32)
-    vision = VisionInputs(
-        patches=packed["patches"],
-        coordinates=packed["coordinates"],
-        segment_ids=image_segments.astype(np.int32),
-        tap_index=packed["tap_index"],
-        tap_weight=packed["tap_weight"],
-    )
-    vision_index = np.where((segment_ids > 0) & (local >= 0), local + starts, -1).astype(np.int32)
-    inputs = Inputs(
-        tokens=packed["tokens"],
-        positions=np.ascontiguousarray(packed["positions"].transpose(0, 2, 1)),
-        segment_ids=segment_ids,
-        vision_index=vision_index,
-        token_index=inverse_index(vision_index, sample_of_patch.shape[1] // merge**2),
-        vision=vision,
-    )
-    return TrainBatch(inputs, packed["weights"] * (segment_ids > 0))
+    except (ValueError, OSError) as error:
+        return Made(None, "broken", str(error))
+    tokens, patches = len(made["tokens"]), len(made["patches"])
+    if tokens > packing.length or patches > packing.patches:
+        text = f"example {index} has {tokens} tokens and {patches} patches; a row holds {packing.length} and "
+        return Made(None, "too_long", f"{text}{packing.patches}: raise max_length or max_patches")
+    return Made(made)
 
 
 def batches(
@@ -148,42 +117,52 @@ def batches(
     packing: Packing,
     *,
     seed: int,
+    shard: tuple[int, int] = (0, 1),
     threads: int = 4,
     prefetch: int = 64,
-) -> grain.DatasetIterator:
-    """An endless iterator of `TrainBatch`, with ``get_state`` and ``set_state`` for exact resume.
+) -> Batches:
+    """The batches of a mixture, shuffled, without end.
 
     Args:
       components: the mixture.
       processor: of the model.
-      packing: the shape of a batch.
+      packing: the shape of a whole batch.
       seed: of the order in which each component is drawn.
+      shard: (number of this host, hosts); hosts that need the same rows have the same number.
       threads: examples made at once; each waits for a renderer most of its time.
       prefetch: examples made ahead.
+
+    Raises:
+      ValueError: hosts that cannot share the streams.
     """
-    merge = processor.config.vision.spatial_merge_size
+    number, count = shard
+    if not 0 <= number < count or packing.streams % count:
+        raise ValueError(
+            f"{packing.rows} rows are drawn in {packing.streams} streams, which {count} hosts cannot share: "
+            f"set data.streams to a multiple of {count} that divides batch_size"
+        )
+    each = packing.streams // count
 
-    def part(component: Component, number: int) -> grain.MapDataset:
-        data = grain.MapDataset.range(component.size).seed(seed + number).shuffle().repeat()
-        return data.map(lambda index: _features_or_none(component, int(index), processor, packing))
+    def part(component: Component, place: int) -> grain.MapDataset:
+        indices = grain.MapDataset.range(component.size).seed(seed + place).shuffle().repeat()
+        return indices.map(lambda index: (place, int(index)))
 
-    parts = [part(component, number) for number, component in enumerate(components)]
+    parts = [part(component, place) for place, component in enumerate(components)]
     mixed = grain.MapDataset.mix(parts, [component.weight for component in components])
-    data = mixed.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch))
-    names = ("tokens", "weights", "positions", "vision_index", *_PATCH_FEATURES)
-    packed = grain.experimental.BestFitPackIterDataset(
-        data,
-        length_struct={name: packing.patches if name in _PATCH_FEATURES else packing.length for name in names},
-        num_packing_bins=packing.rows,
-        shuffle_bins=False,
-        padding_struct={
-            name: {"tokens": processor.config.pad_token_id, "vision_index": -1}.get(name) for name in names
-        },
-    )
-    rows = packed.batch(packing.rows, drop_remainder=True).map(lambda rows: packed_batch(rows, merge))
-    return iter(rows)
 
+    def stream(own: int) -> PackedStream:
+        def make(place: int) -> Made:
+            # Round after round each stream gets one example, by lot: in turns, a mixture of two parts drawn in two
+            # streams would give each stream one part.
+            lot = np.random.Generator(np.random.Philox(key=[seed % 2**64, place])).permutation(packing.streams)[own]
+            which, index = mixed[place * packing.streams + int(lot)]
+            return _made(components[which], index, processor, packing)
 
-def fill(batch: TrainBatch) -> float:
-    """Share of a batch's token slots that hold a token."""
-    return float((np.asarray(batch.inputs.segment_ids) > 0).mean())
+        def read(start: int) -> Iterator[Made]:
+            places = grain.MapDataset.range(start, sys.maxsize // packing.streams).map(lambda place: make(int(place)))
+            options = grain.ReadOptions(num_threads=-(-threads // each), prefetch_buffer_size=-(-prefetch // each))
+            return iter(places.to_iter_dataset(options))
+
+        return PackedStream(make, read, packing)
+
+    return Batches({own: stream(own) for own in range(number * each, (number + 1) * each)}, packing, processor)
