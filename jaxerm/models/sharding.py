@@ -107,6 +107,33 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, sharding)
 
 
+def keep_rows(x: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """Tells the compiler that rows of activations stay where they are, and the parameters come to them.
+
+    It would spread the embedded tokens as the table of embeddings is, over hidden units, and every layer would
+    then hold all rows of the batch.
+
+    Args:
+      x: float[B, ...].
+      mesh: None, or of one device: nothing to tell.
+    """
+    if mesh is None or mesh.size == 1 or x.shape[0] % (mesh.shape["data"] * mesh.shape["fsdp"]):
+        return x
+    return jax.lax.with_sharding_constraint(x, batch_sharding(mesh))
+
+
+def keep_state(tree: Any, mesh: Mesh | None) -> Any:
+    """Tells the compiler that gradients lie as the rules have their parameters; it may make them whole otherwise.
+
+    Args:
+      tree: of parameters, or shaped like them.
+      mesh: None, or of one device: nothing to tell.
+    """
+    if mesh is None or mesh.size == 1:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, state_shardings(tree, mesh))
+
+
 def shard_rows(tree: Any, like: Any) -> Any:
     """Places host arrays that every process holds whole beside parameters: rows over data and fsdp if they divide.
 

@@ -15,7 +15,7 @@ from jaxerm.models.sharding import shard_rows, shard_state, to_host
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers, group_advantages
-from jaxerm.train.roles import role_mesh
+from jaxerm.train.roles import moved, role_mesh
 from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
 from jaxerm.train.state import TrainState, make_optimizer
 from jaxerm.train.trainable import Trainable
@@ -52,7 +52,8 @@ class PolicyUpdate:
         if reference is not None:
             self.reference = {"params": reference.params, "graphdef": reference.graphdef}
         elif self.moves:
-            self.reference = {"params": parts.whole(parts.params), "graphdef": parts.model.graphdef}
+            graphdef = moved(parts.model, recipe, mesh).graphdef
+            self.reference = {"params": parts.whole(parts.params), "graphdef": graphdef}
         else:
             # The policy as it started shares what is frozen: with LoRA a reference costs nothing but its factors.
             self.reference = {"params": parts.params, "frozen": frozen, "graphdef": parts.model.graphdef}
