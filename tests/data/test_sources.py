@@ -98,8 +98,9 @@ def test_tables_hold_values_of_the_data_sets_in_both_formats():
 
 
 METHODS = {
-    "line": "plot", "grouped": "bar", "panels": "", "panels3": "", "panels4": "", "stacked": "bar", "area": "fill_between",
-    "bubble": "scatter", "donut": "pie", "polar": "bar", "radar": "plot", "3d": "scatter", "twin": "plot",
+    "line": "plot", "grouped": "bar", "panels": "", "panels3": "", "panels4": "", "stacked": "bar",
+    "area": "fill_between", "bubble": "scatter", "donut": "pie", "polar": "bar", "radar": "plot", "3d": "scatter",
+    "twin": "plot",
     "log": "set_yscale", "annotated": "annotate", "heatmap": "imshow", "box": "boxplot", "violin": "violinplot",
 }  # fmt: skip
 

@@ -167,6 +167,9 @@ def _legend_place(axes, legend):
     """Where a legend was put: ``upper left``, ``center``; None where matplotlib looked for a place itself."""
     if legend is None or legend._get_loc() == 0:
         return None
+    names = {code: name for name, code in legend.codes.items()}
+    if legend._get_loc() in names:
+        return names[legend._get_loc()]
     box = legend.get_window_extent().transformed(axes.transAxes.inverted())
     across, down = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     words = ["lower" if down < 0.4 else "upper" if down > 0.6 else ""]
