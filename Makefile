@@ -55,7 +55,7 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Name it: make PYTHON=/path/to/python" >&2; exit 2; }
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about 85 packages, once."
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): about 90 packages, once."
 	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	@$(WITH_UV) || { echo "  uv could not; pip, which is slower, takes over"; $(WITH_PIP); } \
 		|| { tail -n 20 $(VENV)/install.log >&2; exit 1; }

@@ -69,6 +69,18 @@ def drawn(outcome: str) -> bool:
     return len(outcome) == 64 and " " not in outcome
 
 
+def in_a_process_of_its_own(files: list[str], arguments: argparse.Namespace) -> dict[str, str]:
+    """`outside` as the worker starts: with its environment, and with nothing in memory yet."""
+    with tempfile.TemporaryDirectory() as scratch:
+        names, found = Path(scratch, "files.json"), Path(scratch, "found.json")
+        names.write_text(json.dumps(files))
+        command = [sys.executable, os.path.abspath(__file__), ".", "--outside", str(names), "--out", str(found)]
+        command += ["--timeout", str(arguments.timeout)]
+        environment = _environment() | {"TMPDIR": scratch}
+        subprocess.run(command, stdout=subprocess.DEVNULL, cwd=scratch, env=environment, check=True)
+        return json.loads(found.read_text())
+
+
 def main() -> None:
     """Prints the shares and writes every script that differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,44 +88,32 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="JSON with the outcome of each script")
     parser.add_argument("--limit", type=int, default=None, help="only so many scripts, evenly spread")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds for one script")
-    parser.add_argument("--outside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--outside", type=Path, default=None, help=argparse.SUPPRESS)  # a list of files, in JSON
     arguments = parser.parse_args()
-    files = sorted(str(path) for path in arguments.gallery.resolve().rglob("*.py"))
+    if arguments.outside:
+        arguments.out.write_text(json.dumps(outside(json.loads(arguments.outside.read_text()), arguments.timeout)))
+        return
+    gallery = arguments.gallery.resolve()
+    files = sorted(str(path) for path in gallery.rglob("*.py"))
     if not files:
         parser.error(f"{arguments.gallery} holds no Python script")
     if arguments.limit:
         files = files[:: max(1, len(files) // arguments.limit)][: arguments.limit]
-    if arguments.outside:
-        arguments.out.write_text(json.dumps(outside(files, arguments.timeout)))
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        command = [
-            sys.executable,
-            os.path.abspath(__file__),
-            str(arguments.gallery.resolve()),
-            "--outside",
-            "--out",
-            f"{scratch}/outside.json",
-        ]
-        command += [
-            "--timeout",
-            str(arguments.timeout),
-            *(["--limit", str(arguments.limit)] if arguments.limit else []),
-        ]
-        environment = _environment() | {"TMPDIR": scratch}
-        subprocess.run(command, stdout=subprocess.DEVNULL, cwd=scratch, env=environment, check=True)
-        free = json.loads(Path(scratch, "outside.json").read_text())
+    free = in_a_process_of_its_own(files, arguments)
     held, isolation = inside(files, arguments.timeout)
     fair = [file for file in files if drawn(free[file])]
     kept = [file for file in fair if drawn(held[file])]
-    same = [file for file in kept if held[file] == free[file]]
+    differ = [file for file in kept if held[file] != free[file]]
+    again = in_a_process_of_its_own(differ, arguments) if differ else {}
     print(f"isolation: {isolation}")
     print(f"{len(files)} scripts; {len(fair)} render outside the sandbox")
     print(f"{len(kept)} of those render inside: {100 * len(kept) / max(1, len(fair)):.1f} %")
-    print(f"{len(same)} of those have the same bytes: {100 * len(same) / max(1, len(kept)):.1f} %")
+    same = len(kept) - len(differ)
+    print(f"{same} of those have the same bytes: {100 * same / max(1, len(kept)):.1f} %")
     for file in fair:
         if held[file] != free[file]:
-            print(f"  {Path(file).relative_to(arguments.gallery.resolve())}: {held[file][:120]}")
+            itself = " (and outside, a second time, others again)" if again.get(file, free[file]) != free[file] else ""
+            print(f"  {Path(file).relative_to(gallery)}: {held[file][:120]}{itself}")
     if arguments.out:
         arguments.out.write_text(json.dumps({"isolation": isolation, "outside": free, "inside": held}, indent=1))
 

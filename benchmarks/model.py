@@ -22,12 +22,12 @@ import optax
 from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig, TextConfig, VisionConfig
+from jaxerm.models.qwen3_vl.flops import forward_flops
 from jaxerm.models.qwen3_vl.inputs import Sample, batch_inputs
 from jaxerm.models.qwen3_vl.model import Qwen3VL
 from jaxerm.models.qwen3_vl.weights import save_weights
 from jaxerm.models.sampler import Sampling, generate, row_keys
 from jaxerm.models.tiny import SPECIAL_TOKENS, tiny_config
-from jaxerm.plan.flops import forward_flops
 
 
 def config_of(size: str) -> Qwen3VLConfig:

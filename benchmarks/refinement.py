@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    recipe = load_recipe("tiny_grpo")
+    recipe = load_recipe("tiny_svg_grpo")
     erm = judge_of(load(options.demo / "erm_sft" / "model"), recipe)
     policy = load(options.demo / "grpo" / "model")
     with RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render)) as pool:

@@ -31,6 +31,11 @@ _Task = Annotated[str, typer.Option("--task", "-t", help=f"One of {', '.join(TAS
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, dotted for nested keys: optimizer.lr=1e-4")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete the run that is in the folder and begin anew.")]
+_Distributed = Annotated[
+    bool | None,
+    typer.Option(help="Join the other processes of this run; without a word, if a launcher's environment says so."),
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder though the recipe changed.")]
 
 
 def _print(values: Any) -> None:
@@ -95,18 +100,26 @@ def synth(
         print(f"jaxerm: passed over: {message}", file=sys.stderr)
 
 
-def _train(recipe: str, overrides: list[str] | None, kind: str, overwrite: bool) -> None:
+def _train(recipe: str, overrides: list[str] | None, kind: str, distributed: bool | None, **how: bool) -> None:
+    from jaxerm.distributed import is_first, join
     from jaxerm.recipe import RecipeError, load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     if loaded.kind != kind:
         raise RecipeError(f"{recipe} is a recipe of kind {loaded.kind!r}: run `jaxerm {loaded.kind} {recipe}`")
+    join(distributed)
+    how["quiet"] = not is_first()
     if kind == "sft":
-        from jaxerm.train.sft import run_sft as run
+        from jaxerm.eval.held_out import HeldOutCritiques
+        from jaxerm.train.sft import run_sft
+
+        run_sft(loaded, **how, evaluate=HeldOutCritiques(loaded) if loaded.evaluation else None)
     else:
-        from jaxerm.train.grpo import run_grpo as run
-    run(loaded, overwrite=overwrite)
-    print(f"model in {Path(loaded.out) / 'model'}")
+        from jaxerm.train.grpo import run_grpo
+
+        run_grpo(loaded, **how)
+    if is_first():
+        print(f"model in {Path(loaded.out) / 'model'}")
 
 
 @app.command()
@@ -114,9 +127,11 @@ def sft(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
     overrides: _Overrides = None,
     overwrite: _Overwrite = False,
+    resume: _Resume = False,
+    distributed: _Distributed = None,
 ) -> None:
     """Supervised fine-tuning by a recipe; a run that was interrupted goes on."""
-    _train(recipe, overrides, "sft", overwrite)
+    _train(recipe, overrides, "sft", distributed, overwrite=overwrite, resume=resume)
 
 
 @app.command()
@@ -124,9 +139,26 @@ def grpo(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
     overrides: _Overrides = None,
     overwrite: _Overwrite = False,
+    resume: _Resume = False,
+    distributed: _Distributed = None,
 ) -> None:
     """GRPO of a policy against a reward model, by a recipe; a run that was interrupted goes on."""
-    _train(recipe, overrides, "grpo", overwrite)
+    _train(recipe, overrides, "grpo", distributed, overwrite=overwrite, resume=resume)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run; it may still be running.")],
+    out: Annotated[Path, typer.Option(help="Model directory to write; it must be new or empty.")],
+    step: Annotated[int | None, typer.Option(help="Of the checkpoint; the newest if none.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="The checkpoint with the lowest held-out loss.")] = False,
+) -> None:
+    """Write a checkpoint of a run as a Hugging Face directory, LoRA merged."""
+    from jaxerm.train.export import export_run
+
+    if best and step is not None:
+        raise ValueError(f"--best and --step {step} name two checkpoints; leave one out")
+    print(f"model of step {export_run(run, out, step=step, best=best)} in {out}")
 
 
 @app.command()
@@ -314,9 +346,10 @@ def main() -> None:
         message = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.filename is not None:
             message = f"{error.filename}: {error.strerror}"
-        if isinstance(error, OSError | ValueError):
+        status = getattr(error, "exit_status", 2 if isinstance(error, OSError | ValueError) else None)
+        if status is not None:
             print(f"jaxerm: {message}", file=sys.stderr)
-            sys.exit(2)
+            sys.exit(status)
         print(f"jaxerm: {type(error).__name__}: {message} (JAXERM_TRACEBACK=1 shows where)", file=sys.stderr)
         sys.exit(1)
 

@@ -32,7 +32,8 @@ from jaxerm.recipe import GrpoRecipe, load_recipe
 from jaxerm.recipe_schema import Mix
 from jaxerm.refine import Refinement, Refiner
 from jaxerm.render import RenderOptions, RenderPool
-from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
+from jaxerm.rewards.attempts import Attempt
+from jaxerm.rewards.severity import Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.train.grpo import run_grpo
 from jaxerm.train.natural import sample_attempts
@@ -199,7 +200,7 @@ def judge_of(model: LanguageModel, recipe: GrpoRecipe, retries: int | None = Non
 
 def scoring_of(recipe: GrpoRecipe) -> Scoring:
     """Rewards that do not depend on what else is in the batch, to compare by."""
-    return Scoring(normaliser="fixed", fixed=recipe.reward.fixed, render_weight=recipe.reward.render_weight)
+    return Scoring(normaliser="fixed", fixed=recipe.reward.fixed)
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +225,8 @@ def run_demo(
     demo.out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     base_model = load(base or shipped_model("tiny-base"))
-    grpo = demo.recipe("tiny_grpo")
+    own = {"policy": demo.out / "policy_sft" / "model", "reward.model": demo.out / "erm_sft" / "model"}
+    grpo = demo.recipe("tiny_svg_grpo", out=demo.out / "grpo", **own)
     scoring = scoring_of(grpo)
 
     with RenderPool(grpo.data.workers, options=RenderOptions(**grpo.render)) as pool:

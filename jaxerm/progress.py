@@ -63,6 +63,13 @@ class Ticker:
         if self._bar:
             self._bar.stop()
 
+    def say(self, text: str) -> None:
+        """A line of its own, above the bar; shown even if the bar is not."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(f"{self.title}: {text}", file=self._stream, flush=True)
+
     def update(self, done: int, **numbers: Any) -> None:
         """Says that `done` steps of `total` are done; `numbers` are scalars to show."""
         self.done = done

@@ -168,10 +168,11 @@ def _unknown(model: type[BaseModel], where: Where) -> str:
     key, part = str(where[-1]), _section(model, where[:-1])
     known = list(part.model_fields) if part else []
     name = _dotted(where)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if near:
-        return f"unknown key {name!r}; did you mean {_dotted((*where[:-1], near[0]))!r}?"
     leaves = {dotted.rsplit(".", 1)[-1]: dotted for dotted in reversed(_all_keys(model))}
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    # The very word in another part is a better guess than its like in this one.
+    if near and key not in leaves:
+        return f"unknown key {name!r}; did you mean {_dotted((*where[:-1], near[0]))!r}?"
     near = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75)
     if near:
         return f"unknown key {name!r}; did you mean {leaves[near[0]]!r}?"

@@ -89,10 +89,31 @@ class GrpoData(Section):
     workers: Count = Field(2, description="renderer processes")
 
 
-class Reward(Section):
-    """Render success plus the reward model's verdict: Visual-ERM, eqs. 3-5."""
+class RewardPart(Section):
+    """One term of the sum that rewards an answer."""
 
-    model: str = Field(description="directory of the reward model")
+    name: str = Field(description="of a reward that jaxerm has, or package.module:function")
+    weight: float = Field(1.0, description="what it is multiplied by; 0: only watched")
+    tasks: Annotated[list[Literal["chart", "table", "svg"]], Field(min_length=1)] | None = Field(
+        None, description="those it speaks of; null: all"
+    )
+    label: str | None = Field(None, description="its name in the metrics; null: its own")
+    options: dict[str, Any] = Field(default_factory=dict, description="handed to the reward")
+
+
+class Reward(Section):
+    """The reward model, which the reward `visual_erm` asks: Visual-ERM, eqs. 3-5."""
+
+    model: str | None = Field(
+        None, description="directory of the reward model; with a url its name there, null: the first the server lists"
+    )
+    url: str | None = Field(
+        None, description="OpenAI-compatible address of the reward model, http://HOST/v1; null: on the mesh"
+    )
+    timeout_s: Annotated[float, Field(gt=0.0)] = Field(300.0, description="of one try at the url")
+    prompts: Literal["brief", "full"] | None = Field(
+        None, description="wording of its instructions; null: what its directory says, full at a url"
+    )
     normaliser: Literal["batch_max", "fixed"] = Field(
         "batch_max", description="divide S by the batch's largest (the paper), or by `fixed` (the reference code)"
     )
@@ -101,11 +122,58 @@ class Reward(Section):
     temperature: Rate = 0.7
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     top_k: Annotated[int, Field(ge=0)] = Field(20, description="0: no limit")
-    render_weight: Rate = Field(1.0, description="reward of code that renders, before any verdict")
     max_prompt_length: Count = Field(8192, description="tokens of its prompt, both images included")
     max_patches: Count = Field(16384, description="vision patches of both images, before merging")
-    rows: Count = Field(64, description="critiques written at once")
+    rows: Count = Field(64, description="critiques written at once, or asked for at once")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="further tries at a critique that cannot be read")
+
+
+class RoleMesh(Section):
+    """Devices of one role, where it does not share the actor's."""
+
+    devices: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="first, and one past the last, of the devices; null: all"
+    )
+    mesh: dict[Axis, int] = Field(default_factory=dict, description="as the recipe's; empty: the recipe's own")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RoleMesh:
+        if self.devices is not None and not 0 <= self.devices[0] < self.devices[1]:
+            raise ValueError(f"devices {self.devices} are none: the first stands before the last, from 0")
+        return self
+
+
+class Lora(Section):
+    """Low-rank updates of the text's linear layers; everything else stands still."""
+
+    rank: Count = 16
+    alpha: Annotated[float, Field(gt=0.0)] = Field(32.0, description="updates are scaled by alpha / rank")
+    vision: bool = Field(False, description="the vision tower's linear layers get updates too")
+
+
+class Evaluation(Section):
+    """Held-out examples a supervised run is measured on while it trains; the best checkpoint is kept by their loss."""
+
+    every: Count = Field(100, description="steps between two measurements")
+    mixture: Annotated[list[Mix], Field(min_length=1)] = Field(description="as in data; let it share nothing with it")
+    batches: Count = Field(4, description="batches the loss is taken on, the same ones every time")
+    pairs: Annotated[int, Field(ge=0)] = Field(
+        0, description="held-out pairs whose critiques are written and judged: F1, severity correlation; 0: none"
+    )
+
+
+class Watching(Section):
+    """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
+
+    window: Count = Field(20, description="steps of the running means")
+    reward_collapse: Share | None = Field(0.5, description="mean reward below this share of its best")
+    render_collapse: Share | None = Field(0.5, description="share that renders below this share of its best")
+    flat_groups: Count | None = Field(50, description="steps in a row in which no group has a spread")
+    kl: Rate | None = Field(10.0, description="KL to the reference, nats a token, over this")
+    unscored: Share | None = Field(0.5, description="share of a step's answers without a score over this")
+    stop: list[Literal["reward_collapse", "render_collapse", "flat_groups", "kl", "unscored"]] = Field(
+        default_factory=lambda: ["unscored"], description="rules that end the run, with status 3; the others warn"
+    )
 
 
 class Common(Section):
@@ -117,6 +185,9 @@ class Common(Section):
     checkpoint_every: Count = 100
     keep_checkpoints: Count = Field(2, description="older ones are deleted")
     log_every: Count = Field(1, description="steps between two lines of metrics.jsonl")
+    log_to: list[Literal["tensorboard", "wandb"]] = Field(
+        default_factory=lambda: ["tensorboard"], description="where metrics and rollouts go besides the run folder"
+    )
     mesh: dict[Axis, int] = Field(
         default_factory=lambda: {"fsdp": -1},
         validate_default=True,
@@ -130,7 +201,18 @@ class Common(Section):
         "none", description="what the backward pass computes anew of each layer, to save memory; full: all of it"
     )
     logits_chunk: Count | None = Field(None, description="positions a row whose logits exist at once; null: all")
+    lora: Lora | None = Field(None, description="train low-rank updates; null: the weights themselves")
+    freeze: list[Literal["vision", "merger", "text"]] = Field(
+        default_factory=list, description="parts that stand still where the weights themselves are trained"
+    )
     render: dict[str, Any] = Field(default_factory=dict, description="RenderOptions, such as svg_size")
+    watch: Watching = Field(default_factory=Watching)
+
+    @model_validator(mode="after")
+    def _lora_freezes_all(self) -> Common:
+        if self.lora is not None and self.freeze:
+            raise ValueError("lora trains its factors alone and freezes the rest: leave freeze out")
+        return self
 
     @field_validator("mesh")
     @classmethod
@@ -147,12 +229,20 @@ class SftRecipe(Common):
     kind: Literal["sft"] = "sft"
     model: str = Field(description="directory to start from, in Hugging Face layout")
     batch_size: Count = Field(32, description="rows a step, over all devices; short examples share a row")
+    accumulate: Count = Field(1, description="parts of a batch whose gradients are taken one after another, and added")
     data: SftData
+    evaluation: Evaluation | None = None
     prompts: Literal["brief", "full"] = Field("full", description="wording of the instructions: brief for tiny models")
     max_length: Count = Field(8192, description="tokens a row, image tokens included; one example must fit")
     max_patches: Count = Field(8192, description="vision patches a row, before merging")
     max_new_tokens: Count = Field(4096, description="longest answer asked of the trained model; its directory says so")
     optimizer: Optimizer = Field(default_factory=Optimizer)
+
+    @model_validator(mode="after")
+    def _parts_divide(self) -> SftRecipe:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} does not divide batch_size {self.batch_size}")
+        return self
 
 
 class GrpoRecipe(Common):
@@ -162,7 +252,11 @@ class GrpoRecipe(Common):
     policy: str = Field(description="directory of the policy to start from")
     reference: str | None = Field(None, description="frozen model of the KL term; null: the policy as it started")
     data: GrpoData
-    reward: Reward
+    reward: Reward | None = Field(None, description="null where none of `rewards` is visual_erm")
+    rewards: Annotated[list[RewardPart], Field(min_length=1)] = Field(
+        default_factory=lambda: [RewardPart(name="visual_erm"), RewardPart(name="render_success")],
+        description="the terms of an answer's reward; the paper's are the reward model's verdict and r_rsr",
+    )
     prompts: Literal["brief", "full"] = "full"
     prompts_per_step: Count = 256
     rollouts: Annotated[int, Field(ge=2)] = Field(8, description="answers to each prompt: one group")
@@ -173,6 +267,9 @@ class GrpoRecipe(Common):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = Field(0, description="0: no limit")
     rollout_prompts: Count | None = Field(None, description="prompts answered at once; null: all of a step")
+    overlap: bool = Field(
+        True, description="earlier lots of rollout_prompts are rendered and scored while the next is generated"
+    )
     kl_coef: Rate = 0.01
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     kl_in: Literal["loss", "reward"] = Field(
@@ -199,12 +296,22 @@ class GrpoRecipe(Common):
         0, description="tokens before max_new_tokens over which a penalty grows to overlong_penalty; 0: none"
     )
     overlong_penalty: Rate = 1.0
+    role_to_mesh: dict[Literal["actor", "rollout", "reference", "reward"], RoleMesh] = Field(
+        default_factory=dict, description="roles with devices of their own; the others share the actor's"
+    )
     mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
     micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
     tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(
         2.0, description="cap of the trainer / sampler likelihood ratio (truncated importance sampling); null: none"
     )
     optimizer: GrpoOptimizer = Field(default_factory=GrpoOptimizer)
+
+    @model_validator(mode="after")
+    def _reward_model(self) -> GrpoRecipe:
+        asked = any(part.name == "visual_erm" for part in self.rewards)
+        if asked and (self.reward is None or self.reward.model is None and self.reward.url is None):
+            raise ValueError("the reward visual_erm asks a reward model: say reward: {model: DIRECTORY} or {url: ...}")
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> GrpoRecipe:

@@ -13,7 +13,8 @@ from jaxerm.models.language import LanguageModel
 from jaxerm.models.sampler import Sampling
 from jaxerm.prompts import Prompts
 from jaxerm.render import RenderPool
-from jaxerm.rewards.attempts import Attempt, Scoring, score_attempts
+from jaxerm.rewards.attempts import Attempt
+from jaxerm.rewards.severity import Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
 
 

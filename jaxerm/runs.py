@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from jaxerm.recipe import Recipe, recipe_to_yaml
+from jaxerm.run_logs import Log, missing, open_log, scalars
 
-_MAY_CHANGE = {"out", "steps", "checkpoint_every", "keep_checkpoints", "log_every", "mesh"}
-"""Keys whose change leaves a run the same run: how long, how often saved, on how many devices."""
+_MAY_CHANGE = {"out", "steps", "checkpoint_every", "keep_checkpoints", "log_every", "log_to", "mesh", "watch"}
+"""Keys whose change leaves a run the same run: how long, how often saved and told, on how many devices."""
 
 
 class RunError(ValueError):
@@ -58,7 +60,8 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 class RunDir:
     """The folder of one run: ``config.yaml``, ``metrics.jsonl``, ``checkpoints/`` and whatever the trainer adds.
 
-    A folder that holds the same recipe is taken up again; how long the run is and where it saves may differ.
+    What is logged goes to what the recipe's `log_to` names as well. A folder that holds the same recipe is taken up
+    again; how long the run is and where it saves may differ.
 
     Args:
       path: the folder; made if it is not there.
@@ -68,7 +71,8 @@ class RunDir:
       write: False on every process but the first of a multi-host run: nothing is written, `log` does nothing.
 
     Raises:
-      RunError: the folder holds a run of another recipe, or something that is no run.
+      RunError: the folder holds a run of another recipe, or something that is no run; or a package of `log_to` is
+        not installed.
     """
 
     def __init__(
@@ -83,12 +87,18 @@ class RunDir:
         self.path = Path(path)
         self.write = write
         self._file: Any = None
+        self._told = ""
+        self._recipe = recipe
+        self._logs: list[Log] | None = None
+        if recipe is not None and (lacks := [what for name in recipe.log_to if (what := missing(name))]):
+            raise RunError(lacks[0])
         if recipe is None:
             if not self.config_path.is_file():
                 raise RunError(f"{self.path} is not a run folder: it has no config.yaml")
         else:
             self._claim(recipe_to_yaml(recipe), resume, overwrite)
         self.last_step = max((row["step"] for row in read_metrics(self.metrics_path)), default=-1)
+        self._first = self.last_step + 1
 
     @property
     def config_path(self) -> Path:
@@ -113,7 +123,7 @@ class RunDir:
                 if changed:
                     raise RunError(
                         f"{self.path} holds a run with other settings ({', '.join(changed)}); "
-                        "name another folder with out=FOLDER, or resume or overwrite this one"
+                        "name another folder with out=FOLDER, or give --resume or --overwrite"
                     )
             if not self.write:
                 return
@@ -139,8 +149,9 @@ class RunDir:
 
     def resume_at(self, step: int) -> None:
         """Drops every line after `step`, the last step of the restored checkpoint (-1: all), and any torn line."""
+        self.close()
+        self._first = step + 1
         if self.write and self.metrics_path.is_file():
-            self.close()
             scratch = self.metrics_path.with_suffix(".tmp")
             with scratch.open("wb") as file:
                 file.writelines(line for line, row in _lines(self.metrics_path) if row["step"] <= step)
@@ -164,8 +175,41 @@ class RunDir:
         row = {"step": step, **{key: _plain(value) for key, value in metrics.items()}}
         self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._file.flush()
+        del row["step"]
+        for log in self._open_logs():
+            log.scalars(step, scalars(row))
+            if row.get("alarms"):
+                log.text(step, "alarms", "\n\n".join(row["alarms"]))
+
+    def tell(self, **facts: Any) -> None:
+        """Keeps in ``machine.json`` what the run finds out about the machine it is on: how code is isolated there."""
+        told = json.dumps(facts, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+        if self.write and told != self._told:
+            scratch = self.path / "machine.tmp"
+            scratch.write_text(told, encoding="utf-8")
+            os.replace(scratch, self.path / "machine.json")
+            self._told = told
+
+    def show(self, step: int, name: str, image: np.ndarray, text: str) -> None:
+        """Hands a picture, uint8[H, W, 3], and what is to be read beside it to the logs that show such things."""
+        if self.write:
+            for log in self._open_logs():
+                log.image(step, name, image)
+                # A name of its own: TensorBoard knows one kind of thing by a name, W&B keeps the last.
+                log.text(step, f"{name}/text", text)
+
+    def _open_logs(self) -> list[Log]:
+        if self._logs is None:
+            names = self._recipe.log_to if self._recipe else ()
+            config = self._recipe.model_dump() if names else {}
+            self._logs = [open_log(name, self.path, self._first, config) for name in names]
+        return self._logs
 
     def close(self) -> None:
+        for log in self._logs or ():
+            log.close()
+        # Opened anew, a log would hide what this one wrote.
+        self._first, self._logs = max(self._first, self.last_step + 1), None
         if self._file is not None:
             self._file.close()
             self._file = None

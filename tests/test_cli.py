@@ -92,6 +92,18 @@ def test_a_mistake_shows_no_traceback_in_a_shell(tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr and "nowhere" in done.stderr
 
 
+def test_a_run_that_a_watch_dog_ends_has_a_status_of_its_own(jaxerm, monkeypatch, tmp_path):
+    from jaxerm.train.watch import RunStopped
+
+    def run(recipe, overwrite, resume):
+        assert resume and not overwrite
+        raise RunStopped("stopped at step 3: loss is nan.")
+
+    monkeypatch.setattr("jaxerm.train.sft.run_sft", run)
+    status, _, err = jaxerm("sft", "tiny_svg_sft", f"out={tmp_path}", "--resume")
+    assert status == 3 and err == "jaxerm: stopped at step 3: loss is nan.\n"
+
+
 def test_score_prints_json_that_a_program_can_read(jaxerm, tmp_path):
     """With the shipped reward model: whatever it says of two equal pictures, reward and critique agree."""
     Image.new("RGB", (64, 64), "white").save(tmp_path / "a.png")

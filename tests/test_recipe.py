@@ -71,7 +71,8 @@ def test_grpo_defaults_are_the_papers(grpo):
     assert (recipe.optimizer.lr, recipe.kl_coef, recipe.kl_estimator) == (1e-6, 0.01, "k3")
     assert (recipe.max_prompt_length, recipe.max_new_tokens) == (8192, 8192)
     assert (recipe.reward.temperature, recipe.reward.top_p, recipe.reward.top_k) == (0.7, 0.8, 20)
-    assert recipe.reward.render_weight == 1.0 and recipe.reference is None
+    assert [(part.name, part.weight) for part in recipe.rewards] == [("visual_erm", 1.0), ("render_success", 1.0)]
+    assert recipe.reference is None
 
 
 def test_naming_one_optimizer_key_keeps_the_lr_of_the_kind(grpo):

@@ -75,5 +75,6 @@ def test_a_folder_that_is_no_run_is_never_touched(tmp_path, recipe):
 def test_a_process_that_does_not_write_writes_nothing(tmp_path, recipe):
     with RunDir(tmp_path / "run", recipe(), write=False) as run:
         run.log(1, loss=1)
+        run.tell(isolation={"svg": "process"})
         run.resume_at(0)
     assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from jaxerm.data.corruption import corrupt
 from jaxerm.data.program import Corruption, Edit, Program
 from jaxerm.data.sources import Source
 from jaxerm.data.visible import Box, change_box, differs
-from jaxerm.render import RenderPool
+from jaxerm.render import RenderPool, RenderResult
 
 
 class BrokenSample(ValueError):
@@ -52,12 +52,20 @@ def drawn(program: Program, pool: RenderPool) -> np.ndarray:
     Raises:
       BrokenSample: there is no readable picture, or the code does not render.
     """
+    return opened(program, None if program.picture is not None else pool.render(program.task, program.code))
+
+
+def opened(program: Program, result: RenderResult | None) -> np.ndarray:
+    """The same, given what became of the code of a program without a picture.
+
+    Raises:
+      BrokenSample: there is no readable picture, or the code did not render.
+    """
     if program.picture is not None:
         try:
             return program.picture.open()
         except ValueError as error:
             raise BrokenSample(f"{program.name}: {error}") from None
-    result = pool.render(program.task, program.code)
     if not result.ok:
         raise BrokenSample(f"{program.name} does not render: {result.error.text}")
     return result.image

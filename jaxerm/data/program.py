@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from jaxerm.critique import Critique, Discrepancy, Task
 from jaxerm.data.picture import Picture
@@ -18,6 +20,7 @@ class Program:
       name: where it comes from.
       description: the picture in words; empty where there are none.
       picture: the picture itself where the source has it, which then need not be drawn; code may be empty.
+      columns: the row it was read from, for rewards that look at more than the picture.
     """
 
     task: Task
@@ -25,6 +28,7 @@ class Program:
     name: str
     description: str
     picture: Picture | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from flax import nnx
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs
 
+_VISION = ("<|vision_", "<|image_", "<|video_")
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -78,19 +80,19 @@ class Generated:
     finished: jax.Array
 
 
-def forbidden_tokens(config: Qwen3VLConfig, vocabulary: int) -> np.ndarray:
+def forbidden_tokens(config: Qwen3VLConfig, tokenizer: Any) -> np.ndarray:
     """bool[vocab_size], true at tokens an answer may never hold.
 
     A sampled image pad would ask for an image that is not there; ids beyond the tokenizer's vocabulary mean nothing.
+    The config knows the pads and the marks around them, the tokenizer its other tokens of that kind (`_VISION`).
+
+    Args:
+      tokenizer: Hugging Face's, or whatever has its `len` and its `get_added_vocab`.
     """
-    banned = np.arange(config.text.vocab_size) >= vocabulary
-    for token in (
-        config.image_token_id,
-        config.video_token_id,
-        config.vision_start_token_id,
-        config.vision_end_token_id,
-    ):
-        banned[token] = True
+    banned = np.arange(config.text.vocab_size) >= len(tokenizer)
+    banned[[config.image_token_id, config.video_token_id]] = True
+    banned[[config.vision_start_token_id, config.vision_end_token_id]] = True
+    banned[[token for name, token in tokenizer.get_added_vocab().items() if name.startswith(_VISION)]] = True
     return banned
 
 

@@ -1,38 +1,13 @@
-"""The machines that are planned for: what a chip can do, and devices to compile for without having them."""
+"""Devices to compile for without having them."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 
-GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Chip:
-    """Published figures of one chip.
-
-    Attributes:
-      hbm_bytes: memory.
-      flops: bfloat16 operations a second.
-      hbm_bandwidth, ici_bandwidth: bytes a second, to memory and to all neighbours together.
-    """
-
-    hbm_bytes: int
-    flops: float
-    hbm_bandwidth: float
-    ici_bandwidth: float
-
-
-CHIPS = {
-    "v5e": Chip(16 * GIB, 197e12, 819e9, 200e9),
-    "v5p": Chip(95 * GIB, 459e12, 2765e9, 600e9),
-    "v6e": Chip(32 * GIB, 918e12, 1640e9, 448e9),
-}
-"""Google Cloud's documentation of its TPU versions."""
+from jaxerm.models.chips import CHIPS, Chip
 
 
 def open_topology(topology: str) -> tuple[list[Any], Chip | None, str]:

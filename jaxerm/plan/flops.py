@@ -1,48 +1,9 @@
-"""Operations counted twice: what the model needs, and what its program does."""
+"""Operations of a traced program: what it does, beside what the model needs (`models.qwen3_vl.flops`)."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
-
-from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
-
-
-def forward_flops(
-    config: Qwen3VLConfig, rows: int, length: int, patches: int, *, predicted: int | None = None
-) -> float:
-    """Operations of matmuls in one pass: 2 a weight and token, vision tower and head counted, and attention.
-
-    Text attention is causal, half the square; a row's patches are counted as one image, the most there can be.
-
-    Args:
-      length, patches: of a row.
-      predicted: positions a row at which the vocabulary is predicted; all if None.
-    """
-    text, vision = config.text, config.vision
-    hidden, merged = text.hidden_size, vision.hidden_size * vision.spatial_merge_size**2
-    projections = hidden * text.head_dim * 2 * (text.num_heads + text.num_kv_heads)
-    if text.num_experts:
-        mlp = hidden * (text.num_experts + 3 * text.expert_size * text.experts_per_token)
-    else:
-        mlp = 3 * hidden * text.intermediate_size
-    mixing = 2 * text.num_heads * text.head_dim * length * (length + 1) / 2
-    total = text.num_layers * (length * (projections + mlp) + mixing)
-    total += (length if predicted is None else predicted) * hidden * text.vocab_size
-    if patches:
-        block = vision.hidden_size * (4 * vision.hidden_size + 2 * vision.intermediate_size)
-        total += vision.depth * (patches * block + 2 * vision.hidden_size * patches**2)
-        total += patches * vision.patch_dim * vision.hidden_size
-        mergers = 1 + len(vision.deepstack_layers)
-        total += mergers * patches / vision.spatial_merge_size**2 * merged * (merged + vision.out_hidden_size)
-    return 2.0 * rows * total
-
-
-def decode_flops(config: Qwen3VLConfig, rows: int, length: int) -> float:
-    """Operations of one more token a row behind `length` others, all of which it may see."""
-    text = config.text
-    one = forward_flops(config, rows, 1, 0)
-    return one + 4.0 * rows * text.num_layers * text.num_heads * text.head_dim * (length - 1)
 
 
 def program_flops(jaxpr: Any) -> float:

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 
 from jaxerm.models.attention import Kernel
+from jaxerm.models.chips import Chip
 from jaxerm.models.qwen3_vl.layers import REMAT_POLICIES
 from jaxerm.models.sharding import make_mesh
-from jaxerm.plan.chips import Chip, open_topology
+from jaxerm.plan.chips import open_topology
 from jaxerm.plan.collectives import collective_bytes
 from jaxerm.plan.flops import program_flops
 from jaxerm.plan.programs import Choices, Program, programs_of, resident_bytes

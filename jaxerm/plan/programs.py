@@ -17,11 +17,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxerm.models.attention import Kernel
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.flops import decode_flops, forward_flops
 from jaxerm.models.qwen3_vl.inputs import Inputs, VisionInputs
 from jaxerm.models.qwen3_vl.model import abstract_model
 from jaxerm.models.qwen3_vl.sizes import SIZES, size_config
 from jaxerm.models.sharding import batch_sharding, state_shardings
-from jaxerm.plan.flops import decode_flops, forward_flops
 from jaxerm.recipe import GrpoRecipe, SftRecipe
 from jaxerm.train.losses import next_token_log_probs, sft_loss
 from jaxerm.train.state import TrainState, make_optimizer

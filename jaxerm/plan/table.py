@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxerm.plan.chips import GIB
+from jaxerm.models.chips import GIB
 
 
 def plan_lines(result: dict[str, Any]) -> str:

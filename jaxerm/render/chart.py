@@ -153,9 +153,10 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
             kind = reply.meta.get("kind")
             meta = {"kind": kind if kind in _CHILD_KINDS else "exception", "text": str(reply.meta.get("text"))[:1000]}
         return wire.Reply(request, reply.status, meta, reply.height, reply.width, seconds, reply.pixels)
-    meta = _how_it_ended(status, peak_kb, timeout_s, options.memory_mb)
-    if not ended:
-        meta = {"kind": "crashed", "text": "the code closed the pipe for its picture and ran on"}
+    if reply is not None or not ended:  # killed by us, which must not pass for a fault of this machine
+        meta = {"kind": "crashed", "text": "the code wrote into the pipe for its picture, or closed it"}
+    else:
+        meta = _how_it_ended(status, peak_kb, timeout_s, options.memory_mb)
     if late:
         meta = {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
     return wire.Reply(request, wire.ERROR, meta, seconds=seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxerm.render import sandbox
-from jaxerm.render.errors import DrawError, EngineMissingError
+from jaxerm.render.errors import DrawError, EngineMissingError, describe
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin:/Applications/Google Chrome.app/Contents/MacOS"
@@ -47,14 +47,16 @@ class Chromium:
         """
         folder = sandbox.scratch_folder(os.getpid())
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
         try:
+            folder.mkdir(mode=0o700)
             if window is None:
                 return self._shoot(folder, html, width, min(_HEIGHT, max_pixels // width))
             height = max(window, self._measure(folder, html, width, window))
             if width * height > max_pixels:
                 raise DrawError("too_large", f"the page is {width} x {height} pixels; the limit is {max_pixels} in all")
             return self._shoot(folder, html, width, height)
+        except OSError as error:  # a full disk, say
+            raise DrawError("infrastructure", f"{Path(self._program).name}: {describe(error)}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -22,6 +22,10 @@ class EngineMissingError(Exception):
 
 
 def describe(error: BaseException) -> str:
-    """The last line of the traceback of `error`, on one line, of at most 500 characters."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500] if text else type(error).__name__
+    """The last line of the traceback of `error`, on one line, of at most 500 characters; never raises."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # the error may be of a class that the code of a chart has made
+        text = ""
+    name = type.__dict__["__name__"].__get__(type(error))
+    return (f"{name}: {text}" if text else name)[:500]

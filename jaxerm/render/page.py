@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from jaxerm.render import html_guard, pixels, table_guard
-from jaxerm.render.errors import EngineMissingError, describe
+from jaxerm.render.errors import DrawError, EngineMissingError, describe
 from jaxerm.render.types import RenderOptions
 
 _LETTERS = "<table><tr><td style='border:0'>W8</td></tr></table>"
@@ -84,7 +84,7 @@ def load_engine(task: Literal["table", "html"], options: RenderOptions) -> PageE
         try:
             engine = PageEngine(name, _LOADERS[name](), task, options)
             dark = int((engine.draw(_LETTERS) < 128).sum())
-        except (ImportError, OSError, EngineMissingError) as error:
+        except (ImportError, OSError, DrawError, EngineMissingError) as error:
             reasons.append(f"{name}: {describe(error)}")
             continue
         if not dark:  # an engine that finds no font draws an empty grid and says nothing

@@ -18,6 +18,8 @@ from jaxerm.render.types import RenderError, RenderOptions, RenderResult, Task, 
 
 ATTEMPTS = 3
 """Tries at one render where the host is, or may be, at fault: the first, and two more."""
+IDLE_S = 1.0
+"""Seconds an idle thread waits before it looks whether one of its worker processes has died."""
 
 _LOG = logging.getLogger(__name__)
 _warned: set[str] = set()
@@ -30,6 +32,14 @@ def _warn_once(note: str) -> None:
             return
         _warned.add(note)
     warnings.warn(note, RuntimeWarning, stacklevel=2)
+
+
+def _bury(owned: dict[Task, Worker]) -> None:
+    """Reaps the worker processes that were killed while nothing was asked of them."""
+    for task, worker in list(owned.items()):
+        if worker.ended:
+            worker.kill()
+            del owned[task]
 
 
 class RenderPool:
@@ -47,6 +57,7 @@ class RenderPool:
       options: how code is drawn.
 
     Attributes:
+      isolation: task -> what stands between its code and this machine, as in each result. Filled as workers start.
       notes: what the user should know of this machine, such as a layer of isolation or an engine it lacks. Each is
         also a RuntimeWarning, once a process. Filled as workers start.
 
@@ -62,6 +73,7 @@ class RenderPool:
             raise ValueError(f"timeout_s is {timeout_s}; it must be positive")
         self.workers, self.timeout_s = workers, timeout_s
         self.options = options or RenderOptions()
+        self.isolation: dict[Task, str] = {}
         self.notes: list[str] = []
         self._jobs: queue.SimpleQueue[tuple[Task, str, Future] | None] = queue.SimpleQueue()
         self._closed = False
@@ -136,7 +148,14 @@ class RenderPool:
         """One thread: takes jobs, owns one worker process for each task."""
         owned: dict[Task, Worker] = {}
         try:
-            while (job := self._jobs.get()) is not None:
+            while True:
+                try:
+                    job = self._jobs.get(timeout=IDLE_S if owned else None)
+                except queue.Empty:
+                    _bury(owned)
+                    continue
+                if job is None:
+                    return
                 task, code, future = job
                 if not future.set_running_or_notify_cancel():
                     continue
@@ -176,6 +195,8 @@ class RenderPool:
 
     def _tell(self, task: Task, worker: Worker) -> None:
         _LOG.info("%s is drawn by %s in %s", task, worker.engine, worker.isolation)
+        with self._lock:
+            self.isolation = {**self.isolation, task: worker.isolation}  # others may be reading the one before
         for note in worker.notes:
             with self._lock:
                 if note in self.notes:
@@ -187,7 +208,9 @@ class RenderPool:
         meta = reply.meta
         engine = str(meta.get("engine", worker.engine))
         if "kind" in meta:
-            error = RenderError(meta["kind"], str(meta.get("text", "")))
+            # Part of it may be the code's own words: no half characters, no sequences that steer a terminal.
+            text = "".join(c if c.isprintable() else "\ufffd" for c in str(meta.get("text", "")))
+            error = RenderError(meta["kind"], text)
             return RenderResult(None, error, reply.seconds, worker.isolation, engine)
         image = np.frombuffer(reply.pixels, np.uint8).reshape(reply.height, reply.width, 3)
         error = None

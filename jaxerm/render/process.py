@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import get_args
@@ -55,7 +54,7 @@ def _environment() -> dict[str, str]:
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")}
     return {
         **kept, **threads, "PATH": "", "HOME": "/", "LANG": "C.UTF-8", "TZ": "UTC", 
-        "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": tempfile.gettempdir(),
+        "PYTHONPATH": os.pathsep.join(paths), "TMPDIR": sandbox.scratch_root(),
         "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg",
     }  # fmt: skip
 
@@ -148,6 +147,11 @@ class Worker:
             return WorkerError("crashed", f"the engine crashed with {signal.Signals(-code).name}")
         how = "is still running" if code is None else f"ended with {signal.Signals(-code).name if code < 0 else code}"
         return WorkerError("infrastructure", f"the render worker was lost: {error}; its process {how}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, though nobody asked it to."""
+        return self._ended(within_s=0.0) is not None
 
     def kill(self) -> str:
         """Kills the process and its whole group, reaps it, closes its pipes; says how it ended. May be called twice."""

@@ -1,112 +1,68 @@
-"""From the text of a policy to its rewards: extract the code, render it, have it judged."""
+"""What a reward sees: one answer of a policy, from its text to its code, its render and at last its reward."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from jaxerm.critique import Critique, CritiqueError, Task
-from jaxerm.render import RenderPool, RenderResult, extract_code
-from jaxerm.rewards.result import RewardResult, failed, scored, unscored
-from jaxerm.rewards.visual_erm import VisualERM, severity_rewards
+from jaxerm.critique import Critique, Task
+from jaxerm.render import RenderResult
+from jaxerm.rewards.result import RewardResult, failed, unscored
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One answer of a policy, rendered and judged.
+    """One answer of a policy: first its text, then its code and render, at last its reward.
 
     Attributes:
       task: what was asked for.
       reference: uint8[H, W, 3].
       text: what the policy wrote.
-      code: what of it is code, or None.
-      image: uint8[H, W, 3] if it rendered.
-      critique: of the reward model, if there was something to judge and it could be read.
+      prompt: what it was asked, the images left out.
+      columns: of the row the prompt came from; ``code`` is the reference's own code where the source has it.
+      tokens: int32[n] of the text, its end of turn included, where they are known.
+      code: what of the text is code; None if none is.
+      render: what became of the code; None if there is none.
       reward: the result.
     """
 
     task: Task
     reference: np.ndarray
     text: str
-    code: str | None
-    image: np.ndarray | None
-    critique: Critique | None
-    reward: RewardResult
+    prompt: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    tokens: np.ndarray | None = None
+    code: str | None = None
+    render: RenderResult | None = None
+    reward: RewardResult | None = None
 
+    @property
+    def image(self) -> np.ndarray | None:
+        """uint8[H, W, 3] if it rendered."""
+        return self.render.image if self.render is not None and self.render.ok else None
 
-@dataclass(frozen=True)
-class Scoring:
-    """How critiques become rewards; see `severity_rewards`."""
+    @property
+    def critique(self) -> Critique | None:
+        """Of the reward model, if there was something to judge and it could be read."""
+        return self.reward.critique if self.reward is not None else None
 
-    normaliser: str = "batch_max"
-    fixed: float = 50.0
-    render_weight: float = 1.0
+    @property
+    def unrendered(self) -> RewardResult | None:
+        """What a reward that needs an image says where there is none: failed or unscored; None where there is one."""
+        if self.render is None:
+            return failed("no code in the answer")
+        if self.render.ok:
+            return None
+        reason = f"{self.render.error.kind}: {self.render.error.text}"
+        return unscored(reason) if self.render.fault == "host" else failed(reason)
 
-
-def score_attempts(
-    answers: Sequence[tuple[Task, np.ndarray, str]],
-    pool: RenderPool,
-    erm: VisualERM,
-    scoring: Scoring,
-    *,
-    seed: int = 0,
-    length: int | None = None,
-    patches: int | None = None,
-) -> list[Attempt]:
-    """Renders and judges answers, in order.
-
-    Args:
-      answers: (task, reference image, text of the policy).
-      pool: renders.
-      erm: judges.
-      scoring: turns critiques into numbers.
-      seed: of the reward model's sampling.
-      length, patches: static shape of the reward model's prompts.
-    """
-    codes = [extract_code(text, task) for task, _, text in answers]
-    futures = [
-        pool.submit(task, code) if code is not None else None for (task, _, _), code in zip(answers, codes, strict=True)
-    ]
-    renders: list[RenderResult | None] = [future.result() if future is not None else None for future in futures]
-    judged = [i for i, render in enumerate(renders) if render is not None and render.ok]
-    critiques: dict[int, Critique | CritiqueError] = {}
-    if judged:
-        pairs = [(answers[i][0], answers[i][1], renders[i].image) for i in judged]
-        critiques = dict(zip(judged, erm.critiques(pairs, seed=seed, length=length, patches=patches), strict=True))
-    severities = [
-        float(c.severity) if isinstance(c := critiques.get(i), Critique) else None for i in range(len(answers))
-    ]
-    rewards = severity_rewards(
-        severities,
-        [task for task, _, _ in answers],
-        normaliser=scoring.normaliser,
-        fixed=scoring.fixed,
-        render_weight=scoring.render_weight,
-    )
-    out = []
-    for i, (task, reference, text) in enumerate(answers):
-        render, critique = renders[i], critiques.get(i)
-        if render is None:
-            reward = failed("no code in the answer")
-        elif not render.ok:
-            reason = f"{render.error.kind}: {render.error.text}"
-            reward = unscored(reason) if render.fault == "host" else failed(reason)
-        elif isinstance(critique, Critique):
-            value = rewards[i]
-            reward = scored(value, render=scoring.render_weight, critique=value - scoring.render_weight)
-        else:
-            reward = unscored(f"unreadable critique: {critique}")
-        out.append(
-            Attempt(
-                task,
-                reference,
-                text,
-                codes[i],
-                render.image if render is not None and render.ok else None,
-                critique if isinstance(critique, Critique) else None,
-                reward,
-            )
-        )
-    return out
+    @cached_property
+    def pair(self) -> Hashable:
+        """Equal for attempts at equal pictures with equal code."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self.reference), digest_size=16).digest()
+        return self.task, self.reference.shape, digest, self.code

@@ -1,4 +1,4 @@
-"""Visual-ERM: a reward model reads reference and attempt, writes a critique, and the critique becomes a reward."""
+"""Visual-ERM: a reward model on the mesh reads reference and attempt, and writes a critique."""
 
 from __future__ import annotations
 
@@ -104,39 +104,3 @@ class VisualERM:
                     unread.append(i)
             open_ = unread
         return results
-
-
-def severity_rewards(
-    severities: Sequence[float | None],
-    tasks: Sequence[str],
-    *,
-    normaliser: str = "batch_max",
-    fixed: float = 50.0,
-    render_weight: float = 1.0,
-    epsilon: float = 1e-6,
-) -> list[float | None]:
-    """Visual-ERM, eqs. 3-5: r = r_rsr + clip(1 - S / normaliser, 0, 1) of attempts that rendered.
-
-    Args:
-      severities: S of each attempt, the sum of its severities; None where there is none.
-      tasks: of each attempt; the paper normalises within the attempts of one task.
-      normaliser: ``batch_max``, the largest S of the task in the batch (paper), or ``fixed`` (reference code: 50).
-      fixed: for ``fixed``.
-      render_weight: r_rsr, what rendering alone is worth.
-      epsilon: keeps a batch without any error from dividing by zero.
-
-    Returns:
-      A reward, or None where there was no severity.
-    """
-    largest: dict[str, float] = {}
-    for severity, task in zip(severities, tasks, strict=True):
-        if severity is not None:
-            largest[task] = max(largest.get(task, 0.0), severity)
-    rewards: list[float | None] = []
-    for severity, task in zip(severities, tasks, strict=True):
-        if severity is None:
-            rewards.append(None)
-            continue
-        scale = fixed if normaliser == "fixed" else largest[task] + epsilon
-        rewards.append(render_weight + min(max(1.0 - severity / scale, 0.0), 1.0))
-    return rewards

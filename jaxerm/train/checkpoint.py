@@ -1,4 +1,7 @@
-"""Checkpoints by Orbax: the training state, and where the data iterator stands, in one step folder."""
+"""Checkpoints by Orbax: the training state, and where the data iterator stands, in one step folder.
+
+Orbax writes beside, and renames when all is there: a checkpoint that a crash cut short is never seen.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +10,98 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+
+class _KeepBest:
+    """Never deletes the best one."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        self.checkpoints = checkpoints
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        return [entry.step == self.checkpoints.best for entry in checkpoints]
 
 
 class Checkpoints:
-    """The checkpoints of one run.
+    """The checkpoints of one run: the newest, and the best by held-out loss.
 
     Args:
       directory: absolute.
-      keep: how many stay; older ones are deleted.
+      keep: how many of the newest stay; older ones but the best are deleted.
+      read_only: change nothing there: another process may be writing.
+
+    Attributes:
+      best: step of the one with the lowest held-out loss; None if none was measured.
+      best_loss: that loss.
     """
 
-    def __init__(self, directory: Path, keep: int):
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+    def __init__(self, directory: Path, keep: int = 1, *, read_only: bool = False):
+        self.best: int | None = None
+        self.best_loss = float("inf")
+        policies = [preservation_policy.LatestN(keep), _KeepBest(self)]
+        options = ocp.CheckpointManagerOptions(
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
+            preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
+        )
         self.manager = ocp.CheckpointManager(directory, options=options)
+        if self.newest is not None:
+            best = self._read(self.newest, extra=ocp.args.JsonRestore()).extra.get("best")
+            self.best, self.best_loss = best or (None, float("inf"))
 
-    def save(self, step: int, state: Any, extra: dict[str, Any]) -> None:
-        """Writes in the background; the arrays may be donated as soon as this returns.
+    @property
+    def steps(self) -> list[int]:
+        """Of all that are there, in order."""
+        return sorted(self.manager.all_steps())
+
+    @property
+    def newest(self) -> int | None:
+        """Its step; None if there is none."""
+        return self.manager.latest_step()
+
+    def _read(self, step: int, **items: Any) -> Any:
+        return self.manager.restore(step, args=ocp.args.Composite(**items))
+
+    def save(self, step: int, state: Any, extra: dict[str, Any], eval_loss: float | None = None) -> None:
+        """Writes in the background; the arrays may be donated as soon as this returns. A step is written once.
 
         Args:
           step: optimiser steps taken.
           state: a pytree of arrays.
           extra: JSON values, such as the state of a data iterator.
+          eval_loss: held-out, if it was measured at this step.
         """
-        self.manager.save(
-            step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), extra=ocp.args.JsonSave(extra))
-        )
+        if step in self.steps:
+            return
+        if eval_loss is not None and eval_loss < self.best_loss:
+            self.best, self.best_loss = step, eval_loss
+        extra = {**extra, "best": None if self.best is None else [self.best, self.best_loss]}
+        items = {"state": ocp.args.StandardSave(state), "extra": ocp.args.JsonSave(extra)}
+        self.manager.save(step, args=ocp.args.Composite(**items), force=True)
 
-    def restore(self, like: Any) -> tuple[int, Any, dict[str, Any]] | None:
-        """The newest checkpoint as (step, state, extra), or None if there is none.
+    def restore(self, like: Any, step: int | None = None) -> tuple[int, Any, dict[str, Any]] | None:
+        """A checkpoint as (step, state, extra), or None if there is none.
 
         Args:
-          like: a pytree of the same structure; each array comes back with its shape, dtype and sharding.
+          like: a pytree of the same structure; each array comes back with its shape, dtype and sharding, whatever mesh
+            it was written from.
+          step: which; the newest if None.
         """
-        step = self.manager.latest_step()
+        step = self.newest if step is None else step
         if step is None:
             return None
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        restored = self.manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), extra=ocp.args.JsonRestore())
-        )
-        return step, restored.state, restored.extra
+        read = self._read(step, state=ocp.args.StandardRestore(abstract), extra=ocp.args.JsonRestore())
+        return step, read.state, read.extra
 
-    def close(self) -> None:
-        """Waits for what is being written."""
+    def wait(self) -> None:
+        """Returns when everything that was saved is on disk."""
         self.manager.wait_until_finished()
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.wait()
         self.manager.close()

@@ -49,12 +49,23 @@ def masked_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def sft_loss(
-    model: Qwen3VL, inputs: Inputs, weights: jax.Array, *, remat: str = "none", chunk: int | None = None
+    model: Qwen3VL,
+    inputs: Inputs,
+    weights: jax.Array,
+    total: jax.Array | None = None,
+    *,
+    remat: str = "none",
+    chunk: int | None = None,
 ) -> jax.Array:
     """Mean negative log-likelihood, in nats a token, of the tokens with weight: the answers.
 
     Args:
       weights: float32[B, S], 1 at the tokens of an answer, 0 at prompts and padding.
+      total: float32[], what the sum is divided by: the weight of a whole batch of which these rows are a part. Their
+        own if None.
       remat, chunk: see `next_token_log_probs`.
     """
-    return -masked_mean(next_token_log_probs(model, inputs, remat=remat, chunk=chunk), weights)
+    log_probs = next_token_log_probs(model, inputs, remat=remat, chunk=chunk)
+    if total is None:
+        return -masked_mean(log_probs, weights)
+    return -jnp.sum(log_probs * weights) / total

@@ -22,6 +22,7 @@ from jaxerm.train.policy_gradient import (
     likelihood_ratio,
 )
 from jaxerm.train.rollouts import RolloutBatch
+from jaxerm.train.trainable import put_together
 
 
 @partial(jax.jit, static_argnames=("graphdef", "temperature", "chunk"))
@@ -29,13 +30,14 @@ def log_probs_of(
     params: Any,
     inputs: Any,
     banned: jax.Array,
+    frozen: Any = None,
     *,
     graphdef: nnx.GraphDef,
     temperature: float,
     chunk: int | None = None,
 ) -> jax.Array:
-    """Log-probs of every token under frozen weights, float32[R, S]."""
-    model = nnx.merge(graphdef, params)
+    """Log-probs of every token, float32[R, S]; `params` and `frozen` as in `Trainable`."""
+    model = put_together(graphdef, params, frozen)
     return next_token_log_probs(model, inputs, temperature=temperature, banned=banned, chunk=chunk)
 
 
@@ -72,6 +74,7 @@ def micro_gradients(
     banned: jax.Array,
     tokens: jax.Array | None = None,
     answers: jax.Array | None = None,
+    frozen: Any = None,
     *,
     graphdef: nnx.GraphDef,
     objective: Objective,
@@ -82,19 +85,20 @@ def micro_gradients(
     between trainer and sampler; without the second term where the KL is part of the reward.
 
     Args:
-      params: of the policy now.
+      params: of the policy now, what of it is trained.
       batch: the micro-batch.
       old_log_probs: float32[R, S], under the weights the answers were drawn with; None where those are `params`.
       reference_log_probs: float32[R, S].
       banned: bool[V], as in `sampler.forbidden_tokens`.
       tokens, answers: float32[], of the whole mini-batch (see `aggregate`); this micro-batch's own if None.
+      frozen: the rest of the policy, as in `Trainable`.
       graphdef, objective: of the policy and of the loss.
     """
     mask = batch.mask
 
     def loss_of(params):
         log_probs = next_token_log_probs(
-            nnx.merge(graphdef, params),
+            put_together(graphdef, params, frozen),
             batch.inputs,
             temperature=objective.temperature,
             banned=banned,

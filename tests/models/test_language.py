@@ -63,7 +63,7 @@ def test_greedy_text_equals_hugging_face_live(tiny, tiny_directory):
     sample = tiny.processor.sample(asked)
     model = huggingface.open_model(tiny_directory)
     inputs = huggingface.arguments(model, [sample])
-    banned = np.flatnonzero(forbidden_tokens(tiny.config, len(tiny.processor.tokenizer))).tolist()
+    banned = np.flatnonzero(forbidden_tokens(tiny.config, tiny.processor.tokenizer)).tolist()
     with torch.no_grad():
         out = model.generate(**inputs, max_new_tokens=64, do_sample=False, suppress_tokens=banned)
     tokens = out[0, len(sample.tokens) :].numpy()

@@ -37,7 +37,7 @@ def greedy(small, prompts):
 
 @pytest.fixture(scope="module")
 def banned(small):
-    return forbidden_tokens(small.config, len(small.processor.tokenizer))
+    return forbidden_tokens(small.config, small.processor.tokenizer)
 
 
 def next_logits(forward, language, sample, tokens=()):
@@ -150,12 +150,14 @@ def test_banned_tokens_are_never_drawn_however_likely(small, prompts, banned, fo
     assert all(next_logits(forward, tempting, sample).argmax() in loud for sample in prompts)
 
 
-def test_images_and_ids_beyond_the_vocabulary_are_banned(small):
-    config = small.config
-    banned = forbidden_tokens(config, config.text.vocab_size - 3)
-    assert banned[-3:].all() and banned[config.image_token_id] and banned[config.vision_start_token_id]
-    assert not banned[config.eos_token_id]
-    assert banned.sum() <= 3 + 4
+def test_every_token_of_vision_and_ids_beyond_the_vocabulary_are_banned(small, banned):
+    config, tokenizer = small.config, small.processor.tokenizer
+    names = ("vision_start", "vision_end", "vision_pad", "image_pad", "video_pad")
+    tokens = tokenizer.convert_tokens_to_ids([f"<|{name}|>" for name in names])
+    assert {config.image_token_id, config.vision_start_token_id} < set(tokens)
+    assert np.flatnonzero(banned).tolist() == sorted(tokens)
+    wider = replace(config, text=replace(config.text, vocab_size=config.text.vocab_size + 3))
+    assert forbidden_tokens(wider, tokenizer).tolist() == [*banned.tolist(), True, True, True]
 
 
 @pytest.mark.parametrize("sampling", [Sampling(1.0, top_k=1), Sampling(1.0, top_p=1e-6)], ids=["top_k", "top_p"])

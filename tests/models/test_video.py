@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from jaxerm.models.qwen3_vl.inputs import batch_inputs
+from jaxerm.models.qwen3_vl.processor import VIDEO_PAD
 from jaxerm.models.qwen3_vl.video import time_stamps, video_size
 from tests.models.harness import picture
 
@@ -27,7 +29,7 @@ def test_frames_stand_in_pairs_each_behind_its_time(small):
     pads = sample.grids[0][1] * sample.grids[0][2] // 4
     text = tokenizer.decode(sample.tokens)
     frame = "<|vision_start|>" + "<|video_pad|>" * pads + "<|vision_end|>"
-    assert f"<0.5 seconds>{frame}<2.0 seconds>{frame}?" in text
+    assert f"<|vision_start|><0.5 seconds>{frame}<2.0 seconds>{frame}<|vision_end|>?" in text
     assert (sample.tokens == config.video_token_id).sum() == 2 * pads
     inputs = batch_inputs([sample], config, length=256, patches=512)
     assert set(inputs.vision.segment_ids[0].tolist()) == {0, 1, 2}
@@ -93,3 +95,23 @@ def test_time_stamps_equal_hugging_face(count, fps):
     assert time_stamps(count, fps, 2) == pytest.approx(
         Qwen3VLProcessor._calculate_timestamps(None, list(range(count)), fps, 2)
     )
+
+
+def test_the_text_around_frames_equals_hugging_face(small):
+    pytest.importorskip("torch")
+    from transformers import Qwen3VLProcessor
+
+    # Its processor of videos needs torchvision; what it hands to the text is grids and the times of the frames.
+    tokenizer = small.processor.tokenizer
+    merging = SimpleNamespace(merge_size=2, temporal_patch_size=2)
+    theirs = object.__new__(Qwen3VLProcessor)
+    names = {"video_token": VIDEO_PAD, "vision_start_token": "<|vision_start|>", "vision_end_token": "<|vision_end|>"}
+    vars(theirs).update(names, video_processor=merging, all_special_multimodal_tokens=[VIDEO_PAD])
+    messages = question(frames(3), fps=1.0)
+    sample = small.processor.sample(messages)
+    metadata = SimpleNamespace(fps=1.0, frames_indices=[0, 1, 2])
+    grid = np.array([[len(sample.grids), *sample.grids[0][1:]]])
+    put = theirs.replace_video_token({"video_grid_thw": grid, "video_metadata": [metadata]}, 0)
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    (text,), _ = theirs.get_text_with_replacements([text], videos_replacements=[put])
+    assert sample.tokens.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]

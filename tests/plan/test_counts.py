@@ -11,11 +11,12 @@ from jax.sharding import PartitionSpec as P
 
 from jaxerm.models.attention import Kernel, attention
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.flops import decode_flops, forward_flops
 from jaxerm.models.qwen3_vl.model import abstract_model
 from jaxerm.models.qwen3_vl.sizes import size_config
 from jaxerm.models.sharding import make_mesh
 from jaxerm.plan.collectives import collective_bytes
-from jaxerm.plan.flops import decode_flops, forward_flops, program_flops
+from jaxerm.plan.flops import program_flops
 from jaxerm.plan.programs import abstract_inputs, model_config
 from tests.models import reference
 

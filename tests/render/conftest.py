@@ -1,7 +1,8 @@
-"""What hostile code could reach, and whether it did: a folder all may write to, sockets that listen, a process."""
+"""The processes of a pool; what hostile code could reach, and whether it did: a folder, sockets, a process."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -10,6 +11,16 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started and not yet reaped."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        # A thread may end between being listed and being read.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
 
 
 class World:

@@ -1,10 +1,8 @@
-"""Faults: what hangs, crashes, eats memory or is killed costs one render and leaves nothing behind."""
+"""The pool: order, bounded memory, an end to what hangs, and nothing left behind."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxerm.render import RenderOptions, RenderPool, process, wire
-from jaxerm.render.pool import ATTEMPTS
+from jaxerm.render import RenderOptions, RenderPool, wire
+from tests.render.conftest import children
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 GOOD = '<svg viewBox="0 0 8 8"><rect width="4" height="8"/></svg>'
@@ -29,15 +27,6 @@ USE_BOMB = (
 
 def circle(radius: int) -> str:
     return f'<svg viewBox="0 0 64 64"><circle cx="32" cy="32" r="{radius}"/></svg>'
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        # A thread may end between being listed and being read.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -97,41 +86,6 @@ def test_charts_that_print_a_lot_draw(pool):
 
 
 @linux_only
-def test_a_worker_killed_from_outside_costs_nothing():
-    with RenderPool(workers=1, options=RenderOptions(svg_size=64)) as pool:
-        expected = pool.render("svg", GOOD).image
-        for _ in range(2):
-            for pid in children(os.getpid()):
-                if b"worker\0svg" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
-            result = pool.render("svg", GOOD)
-            assert result.ok and (result.image == expected).all()
-
-
-@linux_only
-def test_workers_and_charts_killed_again_and_again_cost_no_answer_and_leave_nothing():
-    jobs = [("svg", circle(20)), ("table", "| a |\n|---|\n| 1 |"), ("chart", CHART)]
-    killed = 0
-    before = set(children(os.getpid()))  # of other pools
-    descriptors = len(os.listdir("/proc/self/fd"))
-    with RenderPool(2, timeout_s=60, options=RenderOptions(svg_size=64)) as pool:
-        expected = [result.image.tobytes() for result in pool.map(jobs)]
-        for i, result in enumerate(pool.map(jobs * 10)):
-            assert result.fault != "code", str(result.error)
-            assert not result.ok or result.image.tobytes() == expected[i % 3]
-            if i % 12 == 5:
-                for worker in set(children(os.getpid())) - before:
-                    for pid in children(worker) or [worker]:  # the chart that is being drawn, where there is one
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-                            killed += 1
-        assert all(result.ok for result in pool.map(jobs))
-    assert killed >= 2
-    assert set(children(os.getpid())) <= before  # zombies would be among them
-    assert len(os.listdir("/proc/self/fd")) <= descriptors
-
-
-@linux_only
 def test_many_renders_in_one_pool_do_not_grow():
     def measure(pid):
         status = Path(f"/proc/{pid}/status").read_text()
@@ -149,27 +103,6 @@ def test_many_renders_in_one_pool_do_not_grow():
         for pid, (resident, descriptors) in before.items():
             assert measure(pid)[0] < resident + 8 * 1024  # KiB
             assert measure(pid)[1] == descriptors
-
-
-def test_a_worker_that_is_lost_every_time_is_our_fault(monkeypatch):
-    tries = 0
-
-    def lost(self, code, timeout_s):
-        nonlocal tries
-        tries += 1
-        raise process.WorkerError("infrastructure", "broken pipe")
-
-    monkeypatch.setattr(process.Worker, "draw", lost)
-    with RenderPool(1) as pool:
-        result = pool.render("svg", GOOD)
-    assert (result.fault, tries) == ("host", ATTEMPTS)
-
-
-def test_a_worker_that_cannot_start_is_our_fault(monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    with RenderPool(1) as pool:
-        result = pool.render("svg", GOOD)
-    assert result.fault == "host" and "could not be started" in result.error.text
 
 
 @linux_only

@@ -31,7 +31,7 @@ def test_without_the_render_term_only_the_verdict_is_left():
 def test_failed_is_the_minimum_and_unscored_is_no_number():
     assert failed("syntax").value == 0.0 and failed("syntax").status == "failed"
     assert unscored("host").value is None and unscored("host").reason == "host"
-    assert scored(1.5, render=1.0, critique=0.5).parts == {"render": 1.0, "critique": 0.5}
+    assert scored(1.5).value == 1.5 and scored(1.5).status == "scored"
 
 
 def page(left, colour):

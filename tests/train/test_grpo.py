@@ -13,7 +13,7 @@ from jaxerm.models.language import load
 from jaxerm.models.sampler import Sampling, forbidden_tokens
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import load_recipe
-from jaxerm.rewards.attempts import Scoring, score_attempts
+from jaxerm.rewards.severity import Scoring, score_attempts
 from jaxerm.train.grpo import run_grpo
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers
@@ -71,7 +71,7 @@ def rollouts(micro, picture):
 
 @pytest.fixture(scope="module")
 def banned(micro):
-    return jnp.asarray(forbidden_tokens(micro.config, len(micro.processor.tokenizer)))
+    return jnp.asarray(forbidden_tokens(micro.config, micro.processor.tokenizer))
 
 
 def batch_of(micro, rollouts, advantages, counts=(True,) * 4):
@@ -212,7 +212,7 @@ def test_the_perfect_attempt_gets_two(pool, picture):
     answers = [("svg", picture, f"```svg\n{code}\n```") for code in (RED, worse)]
     good, bad = score_attempts(answers, pool, Judge(), Scoring())
     assert good.reward.value == pytest.approx(2) and bad.reward.value == pytest.approx(1, abs=1e-5)
-    assert good.reward.parts == {"render": 1.0, "critique": pytest.approx(1)}
+    assert good.reward.parts == {"render_success": 1.0, "visual_erm": pytest.approx(1)}
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +258,7 @@ def test_a_run_resumes_and_leaves_what_it_promises(recipe_file, tmp_path, pool):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     rows = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3]
+    assert json.loads((tmp_path / "parts" / "machine.json").read_text()) == {"isolation": pool.isolation}
     assert {"reward", "render_rate", "kl", "sampler_gap", "unscored", "clip_fraction"} <= rows[0].keys()
     entries = (tmp_path / "whole" / "rollouts" / "000001" / "rollouts.jsonl").read_text().splitlines()
     assert len(entries) == 4

@@ -20,6 +20,7 @@ from jaxerm.recipe import load_recipe
 from jaxerm.train.losses import next_token_log_probs, sft_loss
 from jaxerm.train.sft import run_sft
 from jaxerm.train.state import learning_rate
+from jaxerm.train.watch import RunStopped
 
 PACKING = Packing(rows=2, length=512, patches=256)
 
@@ -133,6 +134,8 @@ def test_a_run_learns_and_leaves_what_it_promises(run):
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(row["answer_tokens"] > 0 and 0 < row["fill"] <= 1 for row in rows)
+    (isolation,) = json.loads((out / "machine.json").read_text())["isolation"].values()
+    assert isolation.startswith("process+")
     loaded = load(out / "model")
     assert loaded.settings == {"prompts": "brief", "max_new_tokens": 40, "render": {"svg_size": 64}}
     for ours, theirs in zip(jax.tree.leaves(loaded.params), jax.tree.leaves(model.params), strict=True):
@@ -180,3 +183,20 @@ def load_recipe_optimizer(schedule):
     from jaxerm.recipe_schema import Optimizer
 
     return Optimizer(lr=1.0, warmup_steps=2, schedule=schedule, decay_to=0.1)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_never_saved(recipe_file, tmp_path, pool):
+    recipe = load_recipe(recipe_file, [f"out={tmp_path / 'run'}", "checkpoint_every=1", "log_every=100", "steps=4"])
+    seen = []
+
+    def poison(batch):
+        seen.append(batch)
+        if len(seen) == 2:
+            batch.inputs.vision.patches[:] = np.nan
+
+    with pytest.raises(RunStopped, match=r"step 2: loss is nan .*checkpoints/1: .* goes on from step 1"):
+        run_sft(recipe, pool=pool, quiet=True, on_batch=poison)
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert row["step"] == 2 and row["loss"] is None and "loss is nan" in row["alarms"][0]
+    assert [item.name for item in (tmp_path / "run" / "checkpoints").iterdir() if item.name.isdigit()] == ["1"]
+    assert not (tmp_path / "run" / "model").exists()

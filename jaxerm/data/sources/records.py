@@ -111,7 +111,7 @@ class Records:
             code = extract_code(text, task)
         if picture is None and code is None:
             raise ValueError(f"{where}: there is neither an image nor {task} code")
-        return Program(task, code or "", str(row.get("id", row.get("idx", where))), "", picture)
+        return Program(task, code or "", str(row.get("id", row.get("idx", where))), "", picture, row)
 
 
 def _task_of(row: dict[str, Any]) -> Task | None:

@@ -43,10 +43,27 @@ def flat_dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers: Any, **k
 
 
 class Linear(nnx.Linear):
-    """`nnx.Linear` over flattened leading axes."""
+    """`nnx.Linear` over flattened leading axes, with room for a low-rank update beside its kernel (see `lora`).
+
+    Attributes:
+      lora_a, lora_b: [in, r] and [r, out]; None where there is no update.
+      lora_scale: what their product is multiplied with.
+    """
 
     def __init__(self, in_features: int, out_features: int, **kinds: Any):
         super().__init__(in_features, out_features, dot_general=flat_dot_general, **kinds)
+        self.lora_a, self.lora_b = nnx.data(None), nnx.data(None)
+        self.lora_scale = 0.0
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """float[..., in] -> float[..., out]."""
+        y = super().__call__(x)
+        if self.lora_a is None:
+            return y
+        low = x.astype(y.dtype)
+        for factor in (self.lora_a, self.lora_b):
+            low = flat_dot_general(low, factor[...].astype(y.dtype), (((low.ndim - 1,), (0,)), ((), ())))
+        return y + self.lora_scale * low
 
 
 @jax.custom_vjp

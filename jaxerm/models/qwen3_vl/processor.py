@@ -135,12 +135,16 @@ class Processor:
         return video_patches(frames, self.images, min_pixels=edges["shortest_edge"], max_pixels=edges["longest_edge"])
 
     def _with_time_stamps(self, text: str, videos: list[dict[str, Any]]) -> str:
-        """Each video of the chat template becomes its frames, one behind the other, each behind its time in seconds."""
+        """Each video of the chat template becomes its frames, one behind the other, each behind its time in seconds.
+
+        The marks the template sets around a video stay, as transformers 5 has it; transformers 4 took them away.
+        """
         if not videos:
             return text
-        pieces = text.split(_FRAME)
+        pieces = text.split(VIDEO_PAD)
         if len(pieces) != len(videos) + 1:
-            raise ValueError(f"the messages hold {len(videos)} videos and their text {len(pieces) - 1} times {_FRAME}")
+            found = len(pieces) - 1
+            raise ValueError(f"the messages hold {len(videos)} videos and their text {found} times {VIDEO_PAD}")
         out = pieces[0]
         for video, piece in zip(videos, pieces[1:], strict=True):
             stamps = time_stamps(len(video["video"]), video.get("fps", 2.0), self.config.vision.temporal_patch_size)

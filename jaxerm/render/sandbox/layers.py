@@ -58,6 +58,18 @@ REQUIRED = frozenset({"rlimits", "seccomp"})
 """Without these, code that a model wrote is not run unless the user says so."""
 
 
+_WITHOUT = {
+    NAMESPACES: "only seccomp closes the network; allow user namespaces on this machine or in its container",
+    "nonewprivs": "a set-user-ID program could be used; needs Linux 3.5",
+    "rlimits": "code may take all memory and processor time",
+    "landlock": "code may read every file that this user may; take Linux 5.13 or newer with landlock in its lsm=, or a "
+    "user who may read nothing of value",
+    "unprivileged": "code runs as root; start as another user",
+    "seccomp": "code may start programs, signal others and use the network; take Linux on x86-64 or ARM",
+}
+"""What it means to lack a layer, and the way out."""
+
+
 def all_layers() -> Sequence[Layer]:
     """Every layer of a process that runs or draws code, in the order in which they are to be entered."""
     landlock.readable()
@@ -78,7 +90,7 @@ def missing(granted: Sequence[Layer]) -> list[str]:
 def account(task: str, entered: Sequence[str], granted: Sequence[Layer]) -> tuple[str, list[str]]:
     """What stands in every result of a worker, such as "process+rlimits+seccomp", and what its user should be told."""
     lacking = [*([] if NAMESPACES in entered else [NAMESPACES]), *missing(granted)]
-    notes = [f"{task}: drawn without these layers of isolation: {', '.join(lacking)}"] if lacking else []
+    notes = [f"{task}: drawn without {name}: {_WITHOUT[name]}" for name in lacking]
     return "+".join([*entered, *(layer.name for layer in granted)]), notes
 
 

@@ -1,0 +1,103 @@
+"""What a step costs: tokens a second, the share of the chips' peak it reaches (MFU), memory."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxerm.models.chips import GIB, peak_flops
+from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.flops import batch_flops
+from jaxerm.models.qwen3_vl.inputs import Inputs
+from jaxerm.recipe import GrpoRecipe, SftRecipe
+
+
+@dataclass(frozen=True)
+class Work:
+    """Model FLOPs of a step, and the tokens of its samples: prompts, images and answers."""
+
+    flops: float
+    tokens: int
+
+
+class Gauges:
+    """Figures of the steps of one run, by the names of ``metrics.jsonl``.
+
+    Each process counts the work of its own devices, and takes the others to do as much.
+
+    Model FLOPs are those of the samples, padding and recomputation left out: a forward pass, and for what is trained
+    twice as much again. LoRA needs no gradients of the kernels, and what stands still below all that is trained none.
+
+    Args:
+      recipe: says what is trained.
+      config: of the model that is.
+      mesh: it is trained on.
+    """
+
+    def __init__(self, recipe: SftRecipe | GrpoRecipe, config: Qwen3VLConfig, mesh: jax.sharding.Mesh):
+        self.config = config
+        self.devices = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
+        peak = peak_flops(self.devices[0].device_kind)
+        self.peak = None if peak is None else peak * len(self.devices)
+        lora, frozen = recipe.lora, recipe.freeze
+        self.text = 2.0 if lora is not None or "text" in frozen else 3.0
+        if lora is not None:
+            self.vision = 2.0 if lora.vision else 1.0
+        else:
+            self.vision = 1.0 if {"vision", "merger"} <= {*frozen} else 3.0
+
+    def work(self, inputs: Inputs, passes: int = 0) -> Work:
+        """What one training step on a batch takes.
+
+        Args:
+          inputs: host arrays.
+          passes: further forward passes over the same batch, such as a reference policy's.
+        """
+        text, vision = batch_flops(self.config, inputs)
+        flops = (self.text + passes) * text + (self.vision + passes) * vision
+        return Work(flops, int(np.sum(np.asarray(inputs.segment_ids) > 0)))
+
+    def speed(self, work: Work, seconds: float, busy_seconds: float | None = None) -> dict[str, float]:
+        """``tokens_per_s``, ``model_tflops`` of the step, and ``mfu``, which is not there without a known peak.
+
+        Args:
+          work: of the step.
+          seconds: it took.
+          busy_seconds: those in which the FLOPs were done; all if None.
+        """
+        hosts = jax.process_count()
+        found = {"tokens_per_s": hosts * work.tokens / seconds, "model_tflops": hosts * work.flops / 1e12}
+        if self.peak is not None:
+            found["mfu"] = work.flops / (busy_seconds or seconds) / self.peak
+        return found
+
+    def memory(self) -> dict[str, float]:
+        """``device_gib`` and ``device_peak_gib`` of the fullest device, where the backend says, and ``host_gib``."""
+        found = {}
+        stats = [stats for device in self.devices if (stats := device.memory_stats())]
+        for name, key in (("device_gib", "bytes_in_use"), ("device_peak_gib", "peak_bytes_in_use")):
+            sizes = [one[key] for one in stats if key in one]
+            if sizes:
+                found[name] = max(sizes) / GIB
+        if (size := host_bytes()) is not None:
+            found["host_gib"] = size / GIB
+        return found
+
+
+def host_bytes() -> int | None:
+    """Resident memory of this process, now; its peak where the system tells no more."""
+    status = Path("/proc/self/statm")
+    if status.is_file():
+        import resource
+
+        return int(status.read_text().split()[1]) * resource.getpagesize()
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
