@@ -104,7 +104,16 @@ class RewardPart(Section):
 class Reward(Section):
     """The reward model, which the reward `visual_erm` asks: Visual-ERM, eqs. 3-5."""
 
-    model: str = Field(description="directory of the reward model")
+    model: str | None = Field(
+        None, description="directory of the reward model; with a url its name there, null: the first the server lists"
+    )
+    url: str | None = Field(
+        None, description="OpenAI-compatible address of the reward model, http://HOST/v1; null: on the mesh"
+    )
+    timeout_s: Annotated[float, Field(gt=0.0)] = Field(300.0, description="of one try at the url")
+    prompts: Literal["brief", "full"] | None = Field(
+        None, description="wording of its instructions; null: what its directory says, full at a url"
+    )
     normaliser: Literal["batch_max", "fixed"] = Field(
         "batch_max", description="divide S by the batch's largest (the paper), or by `fixed` (the reference code)"
     )
@@ -115,8 +124,23 @@ class Reward(Section):
     top_k: Annotated[int, Field(ge=0)] = Field(20, description="0: no limit")
     max_prompt_length: Count = Field(8192, description="tokens of its prompt, both images included")
     max_patches: Count = Field(16384, description="vision patches of both images, before merging")
-    rows: Count = Field(64, description="critiques written at once")
+    rows: Count = Field(64, description="critiques written at once, or asked for at once")
     retries: Annotated[int, Field(ge=0)] = Field(2, description="further tries at a critique that cannot be read")
+
+
+class RoleMesh(Section):
+    """Devices of one role, where it does not share the actor's."""
+
+    devices: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="first, and one past the last, of the devices; null: all"
+    )
+    mesh: dict[Axis, int] = Field(default_factory=dict, description="as the recipe's; empty: the recipe's own")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> RoleMesh:
+        if self.devices is not None and not 0 <= self.devices[0] < self.devices[1]:
+            raise ValueError(f"devices {self.devices} are none: the first stands before the last, from 0")
+        return self
 
 
 class Lora(Section):
@@ -228,7 +252,7 @@ class GrpoRecipe(Common):
     policy: str = Field(description="directory of the policy to start from")
     reference: str | None = Field(None, description="frozen model of the KL term; null: the policy as it started")
     data: GrpoData
-    reward: Reward
+    reward: Reward | None = Field(None, description="null where none of `rewards` is visual_erm")
     rewards: Annotated[list[RewardPart], Field(min_length=1)] = Field(
         default_factory=lambda: [RewardPart(name="visual_erm"), RewardPart(name="render_success")],
         description="the terms of an answer's reward; the paper's are the reward model's verdict and r_rsr",
@@ -243,6 +267,9 @@ class GrpoRecipe(Common):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = Field(0, description="0: no limit")
     rollout_prompts: Count | None = Field(None, description="prompts answered at once; null: all of a step")
+    overlap: bool = Field(
+        True, description="earlier lots of rollout_prompts are rendered and scored while the next is generated"
+    )
     kl_coef: Rate = 0.01
     kl_estimator: Literal["k1", "k2", "k3"] = "k3"
     kl_in: Literal["loss", "reward"] = Field(
@@ -269,12 +296,22 @@ class GrpoRecipe(Common):
         0, description="tokens before max_new_tokens over which a penalty grows to overlong_penalty; 0: none"
     )
     overlong_penalty: Rate = 1.0
+    role_to_mesh: dict[Literal["actor", "rollout", "reference", "reward"], RoleMesh] = Field(
+        default_factory=dict, description="roles with devices of their own; the others share the actor's"
+    )
     mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
     micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
     tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(
         2.0, description="cap of the trainer / sampler likelihood ratio (truncated importance sampling); null: none"
     )
     optimizer: GrpoOptimizer = Field(default_factory=GrpoOptimizer)
+
+    @model_validator(mode="after")
+    def _reward_model(self) -> GrpoRecipe:
+        asked = any(part.name == "visual_erm" for part in self.rewards)
+        if asked and (self.reward is None or self.reward.model is None and self.reward.url is None):
+            raise ValueError("the reward visual_erm asks a reward model: say reward: {model: DIRECTORY} or {url: ...}")
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> GrpoRecipe:

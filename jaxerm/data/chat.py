@@ -94,13 +94,20 @@ class Chat:
             raise ChatError(f"{self.url}/models lists no model; name one") from None
 
     def ask(
-        self, messages: list[dict[str, Any]], *, temperature: float = 0.0, max_tokens: int = 4096, seed: int = 0
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        temperature: float = 0.0,
+        max_tokens: int = 4096,
+        seed: int = 0,
+        **further: Any,
     ) -> Reply:
         """One answer.
 
         Args:
           messages: as of `Prompts`: images are PIL images, uint8[H, W, 3] or paths.
           temperature, max_tokens, seed: of sampling; another seed is another question to the cache.
+          further: what else the server may take, such as top_p.
 
         Raises:
           ChatError: the server cannot be reached, refuses, or answers something else than a chat completion.
@@ -111,6 +118,7 @@ class Chat:
             "temperature": temperature,
             "max_tokens": max_tokens,
             "seed": seed,
+            **further,
         }
         name = hashlib.sha256(json.dumps([self.url, body], sort_keys=True).encode()).hexdigest()
         kept = self._cache / name[:2] / f"{name}.json" if self._cache is not None else None

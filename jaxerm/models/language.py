@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
+from jaxerm.device_clock import dispatched
 from jaxerm.models.attention import XLA, Kernel
 from jaxerm.models.hub import model_directory
 from jaxerm.models.lora import merge_lora
@@ -23,6 +26,7 @@ from jaxerm.models.qwen3_vl.model import Qwen3VL
 from jaxerm.models.qwen3_vl.processor import Messages, Processor
 from jaxerm.models.qwen3_vl.weights import load_weights, save_weights
 from jaxerm.models.sampler import Generated, Sampling, forbidden_tokens, generate, row_keys
+from jaxerm.models.sharding import shard_rows, to_host
 
 _SETTINGS = "jaxerm.json"
 _STEP = 64
@@ -57,6 +61,11 @@ class LanguageModel:
     @property
     def config(self) -> Qwen3VLConfig:
         return self.processor.config
+
+    @cached_property
+    def banned(self) -> np.ndarray:
+        """bool[vocab_size], true at tokens no answer may hold."""
+        return forbidden_tokens(self.config, self.processor.tokenizer)
 
     @property
     def module(self) -> Qwen3VL:
@@ -116,25 +125,60 @@ class LanguageModel:
             most = max(len(sample.patches) for sample in samples)
             patches = _round_up(most) if most else 0
         rows = rows or len(samples)
-        banned = jnp.asarray(forbidden_tokens(self.config, self.processor.tokenizer))
         lots = []
         for start in range(0, len(samples), rows):
             lot = list(samples[start : start + rows])
-            keep = len(lot) * n
-            lot += [lot[-1]] * (rows - len(lot))
-            numbers = np.arange(rows * n) + start * n
-            out = generate(
-                self.graphdef,
-                self.params if params is None else params,
-                self.batch(lot, length=length, patches=patches),
-                banned,
-                row_keys(seed, numbers),
-                sampling.arrays(),
+            began = self.start(
+                lot + [lot[-1]] * (rows - len(lot)),
+                sampling,
                 max_new_tokens=max_new_tokens,
-                samples=n,
+                seed=seed,
+                n=n,
+                length=length,
+                patches=patches,
+                first=start,
+                params=params,
             )
-            lots.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[:keep], out))
+            keep = len(lot) * n
+            lots.append(jax.tree.map(lambda x, keep=keep: x[:keep], to_host(began)))
         return jax.tree.map(lambda *parts: np.concatenate(parts), *lots)
+
+    def start(
+        self,
+        samples: Sequence[Sample],
+        sampling: Sampling,
+        *,
+        max_new_tokens: int,
+        seed: int = 0,
+        n: int = 1,
+        length: int,
+        patches: int,
+        first: int = 0,
+        params: Any = None,
+    ) -> Generated:
+        """Begins to continue one lot of prompts and returns before it is done; arguments as in `answer`.
+
+        Args:
+          first: number of the first prompt among all: it decides, with the seed, what is drawn.
+
+        Returns:
+          Arrays on the device, for `sharding.to_host`.
+        """
+        params = self.params if params is None else params
+        inputs = self.batch(samples, length=length, patches=patches)
+        began = time.monotonic()
+        out = generate(
+            self.graphdef,
+            params,
+            shard_rows(inputs, params),
+            jnp.asarray(self.banned),
+            row_keys(seed, np.arange(len(samples) * n) + first * n),
+            sampling.arrays(),
+            max_new_tokens=max_new_tokens,
+            samples=n,
+        )
+        dispatched(out, began)
+        return out
 
     def text(self, generated: Generated) -> list[str]:
         """The answers as text, their end of turn cut off."""
@@ -172,6 +216,8 @@ class LanguageModel:
         """
         directory = Path(directory)
         save_weights(directory, merge_lora(self.module), dtype)
+        if jax.process_index():
+            return
         self.processor.save(directory)
         config = self.config
         stops = config.stop_token_ids

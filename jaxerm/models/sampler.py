@@ -17,7 +17,6 @@ from flax import nnx
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs
 
-
 _VISION = ("<|vision_", "<|image_", "<|video_")
 
 

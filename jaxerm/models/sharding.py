@@ -107,6 +107,40 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, sharding)
 
 
+def shard_rows(tree: Any, like: Any) -> Any:
+    """Places host arrays that every process holds whole beside parameters: rows over data and fsdp if they divide.
+
+    Args:
+      tree: arrays whose leading axis is the row.
+      like: a pytree of parameters. Where these lie on one device, the arrays are returned as they are.
+    """
+    sharding = next((leaf.sharding for leaf in jax.tree.leaves(like) if hasattr(leaf, "sharding")), None)
+    if not isinstance(sharding, NamedSharding) or sharding.mesh.size == 1:
+        return tree
+    rows, whole = batch_sharding(sharding.mesh), NamedSharding(sharding.mesh, PartitionSpec())
+    shards = sharding.mesh.shape["data"] * sharding.mesh.shape["fsdp"]
+
+    def place(x):
+        x = np.asarray(x)
+        at = rows if x.ndim and x.shape[0] % shards == 0 else whole
+        return jax.make_array_from_callback(x.shape, at, lambda index: x[index])
+
+    return jax.tree.map(place, tree)
+
+
+def to_host(tree: Any) -> Any:
+    """NumPy arrays, whole in every process; where several share an array, each must call it."""
+
+    def fetch(x):
+        if isinstance(x, jax.Array) and not x.is_fully_addressable:
+            from jax.experimental.multihost_utils import process_allgather
+
+            return process_allgather(x, tiled=True)
+        return np.asarray(x)
+
+    return jax.tree.map(fetch, tree)
+
+
 def host_shard(mesh: Mesh) -> tuple[int, int]:
     """Which of how many equal parts of a batch's rows this process gives; processes along `tensor` give the same."""
     rows = mesh.devices.reshape(mesh.shape["data"] * mesh.shape["fsdp"], -1)

@@ -25,6 +25,7 @@ class Attempt:
       text: what the policy wrote.
       prompt: what it was asked, the images left out.
       columns: of the row the prompt came from; ``code`` is the reference's own code where the source has it.
+      tokens: int32[n] of the text, its end of turn included, where they are known.
       code: what of the text is code; None if none is.
       render: what became of the code; None if there is none.
       reward: the result.
@@ -35,6 +36,7 @@ class Attempt:
     text: str
     prompt: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
+    tokens: np.ndarray | None = None
     code: str | None = None
     render: RenderResult | None = None
     reward: RewardResult | None = None

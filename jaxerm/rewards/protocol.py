@@ -17,9 +17,11 @@ class Reward(Protocol):
 
     Attributes:
       name: what it is called in metrics.
+      on_mesh: whether it runs programs on a mesh that several processes share: all must then call it alike.
     """
 
     name: str
+    on_mesh: bool = False
 
     def __call__(self, attempts: Sequence[Attempt], *, seed: int = 0) -> Sequence[RewardResult]:
         """One result an attempt, in order.

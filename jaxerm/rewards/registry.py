@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
+from jaxerm.rewards.function import FunctionReward, load_function
 from jaxerm.rewards.protocol import Reward
 from jaxerm.rewards.scorer import Part
 
@@ -21,14 +23,17 @@ def make_reward(name: str, options: Mapping[str, Any], made: Mapping[str, Callab
     """A reward by its name.
 
     Args:
-      name: one of `REWARDS`, or of `made`.
+      name: one of `REWARDS`, or of `made`, or ``package.module:function``, see `FunctionReward`.
       options: of its constructor.
       made: further constructors, of what a run already holds, such as its reward model.
 
     Raises:
       ValueError: no such reward, or options it does not have.
     """
-    if name in made:
+    make: Callable[..., Reward]
+    if ":" in name:
+        make = partial(FunctionReward, load_function(name), name.partition(":")[2])
+    elif name in made:
         make = made[name]
     elif name in REWARDS:
         module, _, attribute = REWARDS[name].partition(":")
@@ -36,7 +41,7 @@ def make_reward(name: str, options: Mapping[str, Any], made: Mapping[str, Callab
     else:
         known = [*made, *REWARDS]
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}, or package.module:function"
         raise ValueError(f"no reward {name!r}; {hint}")
     try:
         return make(**options)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxerm.critique import Task
-from jaxerm.render import RenderPool, extract_code
+from jaxerm.hosts import shared
+from jaxerm.render import RenderPool, RenderResult, extract_code
 from jaxerm.rewards.attempts import Attempt
 from jaxerm.rewards.protocol import Reward
 from jaxerm.rewards.result import RewardResult, skipped, unscored
@@ -29,6 +30,19 @@ class Part:
     reward: Reward
     weight: float = 1.0
     tasks: tuple[Task, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Attempts whose renders are under way.
+
+    Attributes:
+      attempts: with their code.
+      renders: waits for the render of each place that has code.
+    """
+
+    attempts: list[Attempt]
+    renders: Callable[[], dict[int, RenderResult]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,8 @@ class Scorer:
 class BatchScoring:
     """The scoring of one batch, part after part or several at once: `measure` each, then `settle` all of them.
 
+    `measure` is `render`, which returns at once, `drawn`, which waits, and `ask`.
+
     What is equal is rendered and scored once, whichever part of the batch it is in.
     """
 
@@ -87,7 +103,35 @@ class BatchScoring:
           attempts: in order; code, render and reward need not be there.
           lot: number of this part; it goes into the seed of whatever is sampled.
         """
-        attempts = self._rendered(attempts)
+        return self.ask(self.drawn(self.render(attempts)), lot)
+
+    def render(self, attempts: Sequence[Attempt]) -> Rendering:
+        """Finds the code of a part of the batch and begins its renders."""
+        codes = [extract_code(attempt.text, attempt.task) for attempt in attempts]
+        there = [place for place, code in enumerate(codes) if code is not None]
+        keys = [("", attempts[place].task, codes[place]) for place in there]
+        futures, mine = self._claim(keys)
+
+        def begin(jobs: list[tuple[Task, str]]) -> Callable[[], list[RenderResult]]:
+            drawn = [self.scorer.pool.submit(task, code) for task, code in jobs]
+            return lambda: [future.result() for future in drawn]
+
+        finish = shared([(attempts[there[i]].task, codes[there[i]]) for i in mine], begin)
+
+        def renders() -> dict[int, RenderResult]:
+            results = self._fulfilled(futures, mine, finish)
+            return dict(zip(there, results, strict=True))
+
+        coded = [replace(a, code=code, render=None, reward=None) for a, code in zip(attempts, codes, strict=True)]
+        return Rendering(coded, renders)
+
+    def drawn(self, rendering: Rendering) -> list[Attempt]:
+        """Waits for the renders of a part."""
+        renders = rendering.renders()
+        return [replace(attempt, render=renders.get(place)) for place, attempt in enumerate(rendering.attempts)]
+
+    def ask(self, attempts: Sequence[Attempt], lot: int = 0) -> list[Measured]:
+        """Asks every reward about a part that is rendered; see `measure`."""
         columns = [self._asked(part, attempts, self.seed + 1_000_003 * lot) for part in self.scorer.parts]
         return [Measured(attempt, results) for attempt, *results in zip(attempts, *columns, strict=True)]
 
@@ -103,8 +147,8 @@ class BatchScoring:
             for row, attempt in enumerate(attempts)
         ]
 
-    def _once(self, keys: Sequence[Hashable | None], work: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
-        """The value of every key; `work` gets the places of those nobody has asked for before."""
+    def _claim(self, keys: Sequence[Hashable | None]) -> tuple[list[Future], list[int]]:
+        """A future of the value of every key, and the places of those nobody has asked for before."""
         futures: list[Future] = []
         mine: list[int] = []
         with self._lock:
@@ -116,8 +160,13 @@ class BatchScoring:
                     if key is not None:
                         self._known[key] = future
                 futures.append(future)
+        return futures, mine
+
+    @staticmethod
+    def _fulfilled(futures: list[Future], mine: list[int], work: Callable[[], Sequence[Any]]) -> list[Any]:
+        """The values of all futures, once `work` has given those at the places `mine`."""
         try:
-            for place, value in zip(mine, work(mine) if mine else (), strict=True):
+            for place, value in zip(mine, work() if mine else (), strict=True):
                 futures[place].set_result(value)
         except BaseException as error:  # whoever waits for these must not wait for ever
             for place in mine:
@@ -126,30 +175,23 @@ class BatchScoring:
             raise
         return [future.result() for future in futures]
 
-    def _rendered(self, attempts: Sequence[Attempt]) -> list[Attempt]:
-        codes = [extract_code(attempt.text, attempt.task) for attempt in attempts]
-        there = [place for place, code in enumerate(codes) if code is not None]
-
-        def work(mine: list[int]) -> list[Any]:
-            jobs = [(attempts[there[i]].task, codes[there[i]]) for i in mine]
-            return list(self.scorer.pool.map(jobs))
-
-        renders = dict(zip(there, self._once([("", attempts[i].task, codes[i]) for i in there], work), strict=True))
-        return [
-            replace(attempt, code=code, render=renders.get(place), reward=None)
-            for place, (attempt, code) in enumerate(zip(attempts, codes, strict=True))
-        ]
-
     def _asked(self, part: Part, attempts: list[Attempt], seed: int) -> list[RewardResult]:
         reward = part.reward
         out: list[RewardResult] = [skipped(f"not for {attempt.task}") for attempt in attempts]
         places = [i for i, attempt in enumerate(attempts) if part.tasks is None or attempt.task in part.tasks]
         keys = [(reward.name, key) if (key := reward.key(attempts[i])) is not None else None for i in places]
 
-        def work(mine: list[int]) -> Sequence[RewardResult]:
-            return reward([attempts[places[i]] for i in mine], seed=seed)
+        futures, mine = self._claim(keys)
 
-        for place, result in zip(places, self._once(keys, work), strict=True):
+        def asked(some: list[Attempt]) -> Callable[[], list[RewardResult]]:
+            return lambda: list(reward(some, seed=seed)) if some else []
+
+        def work() -> Sequence[RewardResult]:
+            open_ = [attempts[places[i]] for i in mine]
+            # What runs on the mesh is every process's work; what the host does is shared among them.
+            return asked(open_)() if reward.on_mesh else shared(open_, asked)()
+
+        for place, result in zip(places, self._fulfilled(futures, mine, work), strict=True):
             out[place] = result
         return out
 

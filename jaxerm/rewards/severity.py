@@ -55,6 +55,7 @@ class SeverityReward(Reward):
     ):
         self.judge, self.normaliser, self.fixed = judge, normaliser, fixed
         self.length, self.patches = length, patches
+        self.on_mesh = getattr(judge, "on_mesh", True)
 
     def key(self, attempt: Attempt) -> Hashable:
         return attempt.pair

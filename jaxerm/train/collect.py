@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import grain
+import jax
 import numpy as np
 
+from jaxerm.critique import Task
 from jaxerm.data.pairs import BrokenSample, opened
 from jaxerm.data.program import Program
 from jaxerm.data.sources import open_source
+from jaxerm.device_clock import Clock
+from jaxerm.hosts import shared
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sampler import Sampling
+from jaxerm.models.qwen3_vl.inputs import Sample
+from jaxerm.models.sampler import Generated, Sampling
+from jaxerm.models.sharding import to_host
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import GrpoRecipe
+from jaxerm.render import RenderResult
 from jaxerm.rewards.attempts import Attempt
-from jaxerm.rewards.scorer import Scorer
+from jaxerm.rewards.scorer import Measured, Rendering, Scorer
+from jaxerm.train.overlap import staged
 from jaxerm.train.policy_gradient import overlong_penalty
-from jaxerm.train.rollouts import Rollouts, join_rollouts, sample_rollouts, take_groups
+from jaxerm.train.rollouts import Rollouts, join_rollouts, take_groups
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Collected:
       attempts: the same answers, rendered and judged.
       rewards: of each, the penalty of its length taken off; None where it has no score.
       cursor: of the next program.
-      metrics: seconds of each part, and how many groups were flat.
+      metrics: rounds, rows that were broken, and the share of groups that were flat.
     """
 
     rollouts: Rollouts
@@ -42,14 +49,38 @@ class Collected:
     metrics: dict[str, float]
 
 
+class Interrupted(Exception):
+    """The run was asked to leave in the middle of a step; what is generated of it lies in `Collector.generated`."""
+
+
 class Collector:
     """Asks a policy and has its answers judged.
 
-    Where it stands is one number, the cursor in the endless row of programs: that is all a checkpoint needs.
+    Where it stands is one number, the cursor in the endless row of programs: that and the weights are all it takes to
+    do a step again. An unfinished step can be spared its generation: see `generated` and `pending`.
+
+    Args:
+      recipe: what is asked, and how.
+      policy: definition and processor.
+      scorer: renders and judges.
+      stopping: looked at between the parts of a step.
+
+    Attributes:
+      generated: of the step under way, part after part.
+      pending: answers of an unfinished step, used up before anything is generated.
     """
 
-    def __init__(self, recipe: GrpoRecipe, policy: LanguageModel, scorer: Scorer):
+    def __init__(
+        self,
+        recipe: GrpoRecipe,
+        policy: LanguageModel,
+        scorer: Scorer,
+        stopping: Callable[[], bool] = lambda: False,
+    ):
         self.recipe, self.policy, self.scorer, self.pool = recipe, policy, scorer, scorer.pool
+        self.stopping = stopping
+        self.generated: list[Generated] = []
+        self.pending: list[Generated] = []
         self.prompts = Prompts(recipe.prompts)
         self.sampling = Sampling(recipe.temperature, recipe.top_p, recipe.top_k)
         parts = []
@@ -69,7 +100,7 @@ class Collector:
         while len(out) < wanted:
             programs = [self.programs[cursor + i] for i in range(wanted - len(out))]
             cursor += len(programs)
-            renders = iter(self.pool.map((p.task, p.code) for p in programs if p.picture is None))
+            renders = iter(shared([(p.task, p.code) for p in programs if p.picture is None], self._draw)())
             for program in programs:
                 try:
                     out.append((program, opened(program, next(renders) if program.picture is None else None)))
@@ -79,38 +110,64 @@ class Collector:
                 raise ValueError(f"{cursor - first} references in a row cannot be used; the last: {last}")
         return out, cursor
 
-    def ask(self, params: Any, cursor: int, seed: int) -> Collected:
+    def ask(self, params: Any, cursor: int, seed: int, clock: Clock) -> Collected:
         """One round: prompts, answers, and what they are worth."""
-        recipe = self.recipe
+        recipe, policy, n = self.recipe, self.policy, self.recipe.rollouts
         first = cursor
-        references, cursor = self.references(cursor)
-        pictures = [(program.task, image) for program, image in references]
-        began = time.monotonic()
-        rollouts = sample_rollouts(
-            self.policy,
-            params,
-            pictures,
-            self.prompts,
-            self.sampling,
-            n=recipe.rollouts,
-            max_new_tokens=recipe.max_new_tokens,
-            length=recipe.max_prompt_length,
-            patches=recipe.max_patches,
-            seed=seed,
-            rows=recipe.rollout_prompts,
-        )
-        generated = time.monotonic()
-        rows = [self.row(*reference) for reference in references for _ in range(recipe.rollouts)]
-        attempts = self.scorer.score(
-            [replace(row, text=text) for row, text in zip(rows, rollouts.texts, strict=True)], seed
-        )
+        with clock.doing("references"):
+            references, cursor = self.references(cursor)
+        size = recipe.rollout_prompts or len(references)
+        lots = [references[at : at + size] for at in range(0, len(references), size)]
+        batch, parts = self.scorer.begin(seed), []
+
+        def generate(number: int) -> tuple[list[Sample], Any]:
+            lot = lots[number]
+            samples = [policy.processor.sample(self.prompts.code(program.task, image)) for program, image in lot]
+            if self.pending:
+                return samples, self.pending.pop(0)
+            with clock.doing("generate"):
+                began = policy.start(
+                    samples + [samples[-1]] * (size - len(lot)),
+                    self.sampling,
+                    max_new_tokens=recipe.max_new_tokens,
+                    seed=seed,
+                    n=n,
+                    length=recipe.max_prompt_length,
+                    patches=recipe.max_patches,
+                    first=number * size,
+                    params=params,
+                )
+            return samples, began
+
+        def render(number: int, begun: tuple[list[Sample], Any]) -> Rendering:
+            samples, generated = begun
+            with clock.doing("wait"):
+                generated = jax.tree.map(lambda x: x[: len(samples) * n], to_host(generated))
+            parts.append(Rollouts(samples, generated, policy.text(generated), n))
+            self.generated.append(generated)
+            if self.stopping():
+                raise Interrupted
+            rows = [self.row(*reference) for reference in lots[number] for _ in range(n)]
+            return batch.render([replace(row, text=text) for row, text in zip(rows, parts[-1].texts, strict=True)])
+
+        def score(number: int, rendering: Rendering) -> list[Measured]:
+            with clock.doing("render"):
+                drawn = batch.drawn(rendering)
+            with clock.doing("score"):
+                return batch.ask(drawn, number)
+
+        measured = staged(len(lots), generate, render, score, ahead=recipe.overlap)
+        attempts = batch.settle([one for part in measured for one in part])
+        rollouts = join_rollouts(parts)
         lengths = np.asarray(rollouts.generated.lengths)
         penalty = overlong_penalty(lengths, recipe.max_new_tokens, recipe.overlong_buffer) * recipe.overlong_penalty
         values = [attempt.reward.value for attempt in attempts]
         rewards = [None if value is None else value + float(p) for value, p in zip(values, penalty, strict=True)]
-        broken = cursor - first - len(references)
-        seconds = {"broken_rows": broken, "rollout_s": generated - began, "reward_s": time.monotonic() - generated}
-        return Collected(rollouts, attempts, rewards, cursor, seconds)
+        return Collected(rollouts, attempts, rewards, cursor, {"broken_rows": cursor - first - len(references)})
+
+    def _draw(self, jobs: list[tuple[Task, str]]) -> Callable[[], list[RenderResult]]:
+        futures = [self.pool.submit(task, code) for task, code in jobs]
+        return lambda: [future.result() for future in futures]
 
     def row(self, program: Program, image: np.ndarray) -> Attempt:
         """What rewards may know of a prompt: an attempt at it without its text."""
@@ -119,19 +176,24 @@ class Collector:
         prompt = "\n".join(part["text"] for part in parts if part["type"] == "text")
         return Attempt(program.task, image, "", prompt, {**program.columns, "code": program.code, "name": program.name})
 
-    def collect(self, step: int, params: Any, cursor: int) -> Collected:
-        """The answers of one step.
+    def collect(self, step: int, params: Any, cursor: int, clock: Clock | None = None) -> Collected:
+        """The answers of one step; what takes how long is noted on `clock`.
 
         Groups whose rewards are all equal teach nothing. With `max_refills` other prompts take their place, until the
         step is full or the rounds are over (dynamic sampling, arXiv 2503.14476, sec. 3.2).
+
+        Raises:
+          Interrupted: `stopping` said so.
         """
         recipe = self.recipe
         n, wanted = recipe.rollouts, recipe.prompts_per_step
+        clock = clock or Clock()
+        self.generated = []
         rounds: list[Collected] = []
         spread: list[bool] = []
         for round_ in range(recipe.max_refills + 1):
             seed = (recipe.seed * 1_000_003 + step) * (recipe.max_refills + 1) + round_
-            rounds.append(self.ask(params, rounds[-1].cursor if rounds else cursor, seed))
+            rounds.append(self.ask(params, rounds[-1].cursor if rounds else cursor, seed, clock))
             spread += [_differ(rounds[-1].rewards[at : at + n]) for at in range(0, n * wanted, n)]
             if sum(spread) >= wanted:
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -45,3 +46,8 @@ def dump_rollouts(folder: Path, attempts: Sequence[Attempt], advantages: np.ndar
                 "advantage": float(advantages[row]),
             }
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def dump_timeline(folder: Path, spans: Sequence[dict[str, Any]]) -> None:
+    """Writes ``timeline.json``: what device and host did when in this step, in seconds from its start."""
+    (folder / "timeline.json").write_text(json.dumps(list(spans)) + "\n", encoding="utf-8")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxerm.device_clock import Clock, dispatched
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sampler import forbidden_tokens
-from jaxerm.models.sharding import make_mesh, shard_batch, shard_state
+from jaxerm.models.sharding import shard_state, to_host
 from jaxerm.progress import Ticker
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.render import RenderOptions, RenderPool
@@ -24,24 +22,18 @@ from jaxerm.rewards.metrics import reward_metrics
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
-from jaxerm.train.collect import Collector
-from jaxerm.train.dump import dump_rollouts
+from jaxerm.train.collect import Collector, Interrupted
+from jaxerm.train.dump import dump_rollouts, dump_timeline
 from jaxerm.train.gauges import Gauges
-from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
-from jaxerm.train.policy_gradient import count_answers, group_advantages
 from jaxerm.train.preemption import Preempted, StopSignal
-from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
+from jaxerm.train.roles import Rollout, role_mesh
 from jaxerm.train.scoring import make_scorer
 from jaxerm.train.start import load_for
-from jaxerm.train.state import TrainState, learning_rate, make_optimizer
+from jaxerm.train.state import TrainState, learning_rate
 from jaxerm.train.trainable import take_apart
+from jaxerm.train.unfinished import Unfinished
+from jaxerm.train.update import PolicyUpdate
 from jaxerm.train.watch import Watch, noted
-
-
-@partial(jax.jit, static_argnames=("optimizer",), donate_argnums=0)
-def apply_gradients(state: TrainState, gradients: Any, learning_rate: jax.Array, *, optimizer: Any):
-    """One optimiser step; returns the next state and the gradients' norm."""
-    return state.apply(gradients, optimizer, learning_rate)
 
 
 def run_grpo(
@@ -78,7 +70,7 @@ def run_grpo(
     run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     if policy is None:
         policy = load_for(recipe, recipe.policy)
-    reference = None if recipe.reference is None else load_for(recipe, recipe.reference)
+    reference = None if recipe.reference is None else load_for(recipe, recipe.reference, "reference")
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
     try:
         scorer = make_scorer(recipe, pool or own_pool, erm)
@@ -97,68 +89,77 @@ class _Trainer:
     def __init__(self, recipe, policy, reference, scorer, run, quiet, on_step, stop, checkpoints):
         self.recipe, self.run, self.quiet, self.on_step = recipe, run, quiet, on_step
         self.stop, self.checkpoints = stop, checkpoints
-        self.mesh = make_mesh(recipe.mesh)
+        self.mesh = role_mesh(recipe)
         self.parts = take_apart(policy, recipe)
-        self.policy = policy = self.parts.model
-        self.frozen = shard_state(self.parts.frozen, self.mesh)
-        # The policy as it started shares what is frozen: with LoRA a reference costs nothing but its factors.
-        own = (self.parts.params, self.frozen, policy.graphdef)
-        params, frozen, graphdef = own if reference is None else (reference.params, None, reference.graphdef)
-        self.reference = {"params": shard_state(params, self.mesh), "frozen": frozen, "graphdef": graphdef}
-        self.optimizer = make_optimizer(recipe.optimizer)
+        frozen = shard_state(self.parts.frozen, self.mesh)
+        self.parts = replace(self.parts, frozen=frozen)
+        self.update = PolicyUpdate(recipe, self.parts, frozen, reference)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
-        self.collector = Collector(recipe, policy, scorer)
-        self.banned = jnp.asarray(forbidden_tokens(policy.config, policy.processor.tokenizer))
-        self.objective = Objective.of(recipe)
-        self.length = recipe.max_prompt_length + recipe.max_new_tokens
+        self.rollout = Rollout(recipe, self.parts.model, self.mesh)
+        self.collector = Collector(recipe, self.rollout.policy, scorer, stop.asked)
+        self.unfinished = Unfinished(self.run.path / "unfinished.npz")
         self.gauges = Gauges(recipe, policy.config, self.mesh)
+        self.watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
         params = jax.tree.map(lambda x: x.copy(), self.parts.params)
-        state = shard_state(TrainState.create(params, self.optimizer), self.mesh)
+        state = shard_state(TrainState.create(params, self.update.optimizer), self.mesh)
         start, cursor = 0, 0
-        watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
         if (restored := self.checkpoints.restore(state)) is not None:
             start, state, extra = restored
             cursor = extra["cursor"]
-            watch.load(extra.get("watch"))
+            self.watch.load(extra.get("watch"))
         self.run.resume_at(start)
+        self.collector.pending = self.unfinished.load(start + 1)
         with Ticker(f"grpo {Path(recipe.out).name}", recipe.steps, start, quiet=self.quiet) as ticker:
             for step in range(start + 1, recipe.steps + 1):
-                began = time.monotonic()
-                state, cursor, metrics = self.step(step, state, cursor)
-                alarms = watch.look(step, metrics)
+                try:
+                    state, after, metrics = self.step(step, state, cursor)
+                except Interrupted:
+                    self.unfinished.save(step, self.collector.generated)
+                    self.leave(step - 1, state, cursor)
+                cursor = after
+                alarms = self.watch.look(step, metrics)
                 if step % recipe.log_every == 0 or step == recipe.steps or alarms:
-                    seconds = time.monotonic() - began
-                    figures = {**metrics, "seconds": seconds, **self.gauges.memory()}
-                    figures |= self.gauges.speed(self.work, seconds, metrics["update_s"])
-                    self.run.log(step, **figures, **noted(alarms))
+                    self.run.log(step, **metrics, **noted(alarms))
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if alarms:
                     self.checkpoints.wait()
-                watch.act(step, alarms, self.run.path, ticker.say)
-                stopped = self.stop.asked(step)
-                if step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped:
-                    self.checkpoints.save(step, state, {"cursor": cursor, "watch": watch.state()})
-                if stopped and step < recipe.steps:
-                    raise Preempted(f"SIGTERM: saved at step {step} of {recipe.steps}; the same command goes on")
+                self.watch.act(step, alarms, self.run.path, ticker.say)
+                if step % recipe.checkpoint_every == 0 or step == recipe.steps:
+                    self.save(step, state, cursor)
+                if step < recipe.steps and self.stop.asked():
+                    self.leave(step, state, cursor)
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
         trained = self.parts.trained(state.params, settings)
-        if jax.process_index() == 0:
-            trained.save(self.run.path / "model", dtype=recipe.dtype.param)
+        trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
+
+    def save(self, step: int, state: TrainState, cursor: int) -> None:
+        self.checkpoints.save(step, state, {"cursor": cursor, "watch": self.watch.state()})
+
+    def leave(self, step: int, state: TrainState, cursor: int) -> NoReturn:
+        """Saves where the run is, and ends it."""
+        self.save(step, state, cursor)
+        raise Preempted(f"SIGTERM: saved at step {step} of {self.recipe.steps}; the same command goes on")
 
     def step(self, step: int, state: TrainState, cursor: int) -> tuple[TrainState, int, dict[str, float]]:
         """Samples, scores, updates."""
-        recipe = self.recipe
-        collected = self.collector.collect(step, self.parts.whole(state.params), cursor)
+        recipe, clock = self.recipe, Clock()
+        weights = self.rollout.weights(self.parts.whole(state.params))
+        collected = self.collector.collect(step, weights, cursor, clock)
+        # The only other hold on weights that the update gives away.
+        del weights
         rollouts, attempts, rewards = collected.rollouts, collected.attempts, collected.rewards
-        began = time.monotonic()
-        state, advantages, metrics = self.update(state, rollouts, rewards, self.rate(step - 1))
-        seconds = time.monotonic() - began
-        if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
-            dump_rollouts(self.run.path / "rollouts" / f"{step:06d}", attempts, advantages, recipe.rollouts)
+        with clock.doing("update"):
+            began = time.monotonic()
+            state, advantages, figures = self.update(state, rollouts, rewards, self.rate(step - 1))
+            dispatched(figures, began)
+            # Read while the device is at work; the images are small, the update is not.
+            if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
+                dump_rollouts(self.run.path / "rollouts" / f"{step:06d}", attempts, advantages, recipe.rollouts)
+            metrics = {name: float(np.mean(values)) for name, values in to_host(figures).items()}
         if self.on_step is not None:
             self.on_step(step, attempts, advantages)
         known = [reward for reward in rewards if reward is not None]
@@ -169,64 +170,15 @@ class _Trainer:
             **reward_metrics(attempts),
             "answer_tokens": float(np.mean(rollouts.generated.lengths)),
             "finished": float(np.mean(rollouts.generated.finished)),
+            "learning_rate": self.rate(step - 1),
             **collected.metrics,
-            "update_s": seconds,
+            **clock.figures(),
+            "seconds": (seconds := time.monotonic() - clock.began),
+            **self.gauges.memory(),
         }
+        # The reference's pass, and the policy's own before the first of several updates.
+        work = self.gauges.rollouts_work(rollouts, 1 + self.update.needs_old)
+        metrics |= self.gauges.speed(work, seconds, metrics["update_s"])
+        if (folder := self.run.path / "rollouts" / f"{step:06d}").is_dir():
+            dump_timeline(folder, clock.spans())
         return state, collected.cursor, metrics
-
-    def update(
-        self, state: TrainState, rollouts: Rollouts, rewards: list[float | None], rate: float
-    ) -> tuple[TrainState, np.ndarray, dict[str, float]]:
-        """All optimiser steps on one lot of rollouts: mini-batch after mini-batch, each in micro-batches."""
-        recipe = self.recipe
-        counts = np.array([reward is not None for reward in rewards])
-        if recipe.overlong == "mask":
-            counts &= np.asarray(rollouts.generated.finished)
-        blank = np.zeros(len(rewards), np.float32)
-        batch = rollout_batch(rollouts, blank, counts, self.policy, length=self.length, patches=recipe.max_patches)
-        rows = len(rewards)
-        mini = recipe.mini_batch * recipe.rollouts
-        micro = recipe.micro_batch or mini
-        frozen = partial(log_probs_of, banned=self.banned, temperature=recipe.temperature, chunk=recipe.logits_chunk)
-        own = {"frozen": self.frozen, "graphdef": self.policy.graphdef}
-        inputs = [shard_batch(take_rows(batch.inputs, at, at + micro), self.mesh) for at in range(0, rows, micro)]
-        reference = [frozen(inputs=part, **self.reference) for part in inputs]
-        # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
-        # update, and no other use for them, they are the step's own.
-        needed = rows > mini or recipe.kl_in == "reward"
-        self.work = self.gauges.work(batch.inputs, passes=1 + needed)
-        old = [frozen(state.params, part, **own) if needed else None for part in inputs]
-        if recipe.kl_in == "reward":
-            values = zip(old, reference, range(0, rows, micro), strict=True)
-            kl = [kl_of_answers(o, r, batch.mask[at : at + micro], recipe.kl_estimator) for o, r, at in values]
-            rewards = [
-                None if reward is None else reward - recipe.kl_coef * float(k)
-                for reward, k in zip(rewards, np.concatenate(kl), strict=True)
-            ]
-        advantages = group_advantages(rewards, recipe.rollouts, recipe.advantage)
-        batch = replace(batch, advantages=advantages)
-        totals: list[dict[str, Any]] = []
-        per_mini = mini // micro
-        for first in range(0, len(inputs), per_mini):
-            gradients = None
-            tokens, answers = count_answers(batch.mask[first * micro : first * micro + mini])
-            for i in range(first, first + per_mini):
-                part, metrics = micro_gradients(
-                    state.params,
-                    shard_batch(take_rows(batch, i * micro, (i + 1) * micro), self.mesh),
-                    old[i],
-                    reference[i],
-                    self.banned,
-                    tokens,
-                    answers,
-                    **own,
-                    objective=self.objective,
-                )
-                # These two are a share of the mini-batch's; the rest are means.
-                totals.append(metrics | {name: per_mini * metrics[name] for name in ("loss", "policy_loss")})
-                gradients = part if gradients is None else jax.tree.map(jnp.add, gradients, part)
-            state, norm = apply_gradients(state, gradients, jnp.float32(rate), optimizer=self.optimizer)
-            totals[-1] = {**totals[-1], "grad_norm": norm}
-        names = totals[-1].keys()
-        means = {name: float(np.mean([float(t[name]) for t in totals if name in t])) for name in names}
-        return state, advantages, means

@@ -25,6 +25,7 @@ class StopSignal:
 
     def __init__(self):
         self._asked = threading.Event()
+        self._looks = 0
         self._old: Any = None
 
     def __enter__(self) -> StopSignal:
@@ -38,8 +39,9 @@ class StopSignal:
             signal.signal(signal.SIGTERM, self._old)
             self._old = None
 
-    def asked(self, step: int) -> bool:
-        """To be called by every process, once a step and with a number that grows."""
+    def asked(self) -> bool:
+        """To be called by every process, at the same points of the program."""
         if jax.process_count() > 1:
-            return bool(multihost_utils.reached_preemption_sync_point(step))
+            self._looks += 1
+            return bool(multihost_utils.reached_preemption_sync_point(self._looks))
         return self._asked.is_set()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from jaxerm.data.chat import Chat
 from jaxerm.models.sampler import Sampling
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.render import RenderPool
 from jaxerm.rewards.registry import make_parts
+from jaxerm.rewards.remote import RemoteERM
 from jaxerm.rewards.scorer import Scorer
 from jaxerm.rewards.severity import Judge, SeverityReward
 from jaxerm.rewards.visual_erm import VisualERM
@@ -17,10 +19,24 @@ def make_judge(recipe: GrpoRecipe) -> Judge:
 
     Raises:
       FileNotFoundError, ValueError: see `load`.
+      ChatError: nobody answers at the address, where the model's name has to be asked for.
     """
     reward = recipe.reward
+    if reward.url is not None:
+        chat = Chat(reward.url, reward.model, timeout_s=reward.timeout_s, retries=reward.retries)
+        return RemoteERM(
+            chat,
+            prompts=reward.prompts or "full",
+            max_new_tokens=reward.max_new_tokens,
+            retries=reward.retries,
+            threads=reward.rows,
+            temperature=reward.temperature,
+            top_p=reward.top_p,
+            **({"top_k": reward.top_k} if reward.top_k else {}),
+        )
     return VisualERM(
-        load_for(recipe, reward.model),
+        load_for(recipe, reward.model, "reward"),
+        prompts=reward.prompts,
         sampling=Sampling(reward.temperature, reward.top_p, reward.top_k),
         max_new_tokens=reward.max_new_tokens,
         retries=reward.retries,

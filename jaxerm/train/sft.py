@@ -205,9 +205,10 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                pending = (step, {**metrics, "lr": lr}, self.gauges.work(batch.inputs))
+                work = self.gauges.batch_work(batch.inputs, recipe.batch_size)
+                pending = (step, {**metrics, "learning_rate": lr}, work)
                 measured = self.measure(step, state)
-                stopped = self.stop.asked(step)
+                stopped = self.stop.asked()
                 save = step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped
                 save |= measured.get("eval_loss", np.inf) < self.checkpoints.best_loss
                 if save or measured:
@@ -223,8 +224,7 @@ class _Trainer:
         data.close()
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
         trained = self.parts.trained(state.params, settings)
-        if jax.process_index() == 0:
-            trained.save(self.run.path / "model", dtype=recipe.dtype.param)
+        trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
 
     def log(self, step: int, metrics: dict[str, Any], work: Work, **measured: float) -> None:

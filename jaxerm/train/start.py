@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import jax
-
-from jaxerm.models.attention import Kernel
 from jaxerm.models.language import LanguageModel, load
-from jaxerm.models.sharding import make_mesh
 from jaxerm.recipe import GrpoRecipe, SftRecipe
+from jaxerm.train.roles import Role, kernel_for, role_mesh
 
 
-def load_for(recipe: SftRecipe | GrpoRecipe, path: str) -> LanguageModel:
-    """Loads a model directory straight onto the recipe's mesh.
+def load_for(recipe: SftRecipe | GrpoRecipe, path: str, role: Role = "actor") -> LanguageModel:
+    """Loads a model directory straight onto the mesh of a role.
 
     Raises:
-      FileNotFoundError, ValueError: see `load`.
+      FileNotFoundError, ValueError: see `load` and `role_mesh`.
     """
-    mesh = make_mesh(recipe.mesh)
-    kernel = Kernel(recipe.attention, mesh) if recipe.attention != "auto" else Kernel.best(jax.default_backend(), mesh)
-    if recipe.attention == "auto" and kernel.name == "cudnn" and recipe.dtype.compute == "float32":
-        # cuDNN's attention knows 16 bits only.
-        kernel = Kernel("xla", mesh)
-    if kernel.name == "xla":
-        kernel = Kernel()
-    return load(path, dtype=recipe.dtype.compute, param_dtype=recipe.dtype.param, mesh=mesh, kernel=kernel)
+    mesh = role_mesh(recipe, role)
+    kinds = {"dtype": recipe.dtype.compute, "param_dtype": recipe.dtype.param}
+    return load(path, **kinds, mesh=mesh, kernel=kernel_for(recipe, mesh))

@@ -1,7 +1,7 @@
 """How rewards are added up: weights, faults told apart, equal attempts scored once, a batch scored in parts."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,12 +24,13 @@ class Pool:
     def __init__(self):
         self.asked = []
 
-    def map(self, items):
-        for _, code in items:
-            self.asked.append(code)
-            kind = "syntax" if "broken" in code else "infrastructure" if "host" in code else None
-            error = RenderError(kind, "it said so") if kind else None
-            yield RenderResult(None if error else WHITE, error, 0.0, "", "")
+    def submit(self, task, code):
+        self.asked.append(code)
+        kind = "syntax" if "broken" in code else "infrastructure" if "host" in code else None
+        error = RenderError(kind, "it said so") if kind else None
+        future = Future()
+        future.set_result(RenderResult(None if error else WHITE, error, 0.0, "", ""))
+        return future
 
 
 class Says(Reward):
@@ -151,9 +152,10 @@ def test_another_batch_scores_anew():
 
 def test_the_largest_severity_is_that_of_the_whole_batch_however_it_is_cut():
     class Drawn(Pool):
-        def map(self, items):
-            for _, code in items:
-                yield RenderResult(np.full((4, 4, 3), 51 * int(code[5]), np.uint8), None, 0.0, "", "")
+        def submit(self, task, code):
+            future = Future()
+            future.set_result(RenderResult(np.full((4, 4, 3), 51 * int(code[5]), np.uint8), None, 0.0, "", ""))
+            return future
 
     texts = [svg(number) for number in (0, 1, 4, 2)]
     made = Scorer(Drawn(), [Part(SeverityReward(Judge())), Part(RenderSuccess())])

@@ -10,12 +10,12 @@ from jaxerm.data.sources import open_source
 from jaxerm.models.sampler import Generated
 from jaxerm.prompts import fenced
 from jaxerm.recipe import load_recipe
-from jaxerm.train import collect
-from jaxerm.train.collect import Collector
-from jaxerm.train.rollouts import Rollouts
+from jaxerm.train.collect import Collector, Interrupted
 from jaxerm.train.scoring import make_scorer
+from jaxerm.train.unfinished import Unfinished
 
 NEW = 20
+OTHER = '<svg viewBox="0 0 9 9"><rect width="9" height="3"/></svg>'
 SOURCE = open_source("drawings", max_shapes=2, min_shapes=2, seed=4)
 
 
@@ -47,31 +47,30 @@ data: {{mixture: [{{source: drawings, options: {{max_shapes: 2, min_shapes: 2, s
 """
     )
     recipe = load_recipe(path, [f"{key}={value}" for key, value in overrides.items()])
-    made = Collector(recipe, SimpleNamespace(), make_scorer(recipe, pool, Judge()))
-    codes = [made.programs[i].code for i in range(12)]
-    pictures = [pool.render("svg", code).image for code in codes]
-    other = pool.render("svg", '<svg viewBox="0 0 9 9"><rect width="9" height="3"/></svg>')
-    assert other.ok
     asked = []
 
-    def sample_rollouts(policy, params, images, prompts, sampling, *, n, seed, **_):
-        texts, names = [], []
-        for _, image in images:
-            index = next(i for i, picture in enumerate(pictures) if np.array_equal(picture, image))
-            second = codes[index] if flat(index) else '<svg viewBox="0 0 9 9"><rect width="9" height="3"/></svg>'
-            texts += [fenced(codes[index], "svg"), fenced(second, "svg")]
-            names.append(index)
-        asked.append((seed, names))
-        rows = len(texts)
-        generated = Generated(
-            np.array([[name] * NEW for name in names for _ in range(2)]),
-            np.zeros((rows, NEW), np.float32),
-            np.array(lengths * len(images)),
-            np.ones(rows, bool),
-        )
-        return Rollouts(names, generated, texts, n)
+    def sample(messages):
+        image = next(part["image"] for part in messages[-1]["content"] if part["type"] == "image")
+        return next(i for i, picture in enumerate(pictures) if np.array_equal(picture, image))
 
-    monkeypatch.setattr(collect, "sample_rollouts", sample_rollouts)
+    def start(names, sampling, *, n, seed, first, **_):
+        if first == 0 or not asked:
+            asked.append((seed, []))
+        asked[-1][1].extend(names)
+        tokens = np.array([[2 * name + i] * NEW for name in names for i in range(n)])
+        return Generated(
+            tokens, np.zeros((len(tokens), NEW), np.float32), np.array(lengths * len(names)), np.ones(len(tokens), bool)
+        )
+
+    def text(generated):
+        numbers = [int(row[0]) for row in generated.tokens]
+        return [fenced(codes[i // 2] if i % 2 == 0 or flat(i // 2) else OTHER, "svg") for i in numbers]
+
+    policy = SimpleNamespace(processor=SimpleNamespace(sample=sample), start=start, text=text)
+    made = Collector(recipe, policy, make_scorer(recipe, pool, Judge()))
+    codes = [made.programs[i].code for i in range(12)]
+    pictures = [pool.render("svg", code).image for code in codes]
+    assert pool.render("svg", OTHER).ok
     return made, asked
 
 
@@ -99,7 +98,7 @@ def test_flat_groups_give_way_to_later_prompts(tmp_path, pool, monkeypatch):
     assert len({seed for seed, _ in asked}) == 3
     assert got.rollouts.prompts == [2, 4] and got.cursor == 6
     # Answers, tokens, attempts and rewards all moved along with their prompts.
-    np.testing.assert_array_equal(got.rollouts.generated.tokens[:, 0], [2, 2, 4, 4])
+    np.testing.assert_array_equal(got.rollouts.generated.tokens[:, 0], [4, 5, 8, 9])
     np.testing.assert_allclose(got.rewards, [2.0, 1.5] * 2, atol=1e-6)
     assert [attempt.text for attempt in got.attempts] == got.rollouts.texts
     assert got.attempts[2].code == made.programs[4].code
@@ -129,11 +128,40 @@ def test_a_source_that_never_renders_is_named(tmp_path, pool, monkeypatch):
     made, _ = collector_of(tmp_path, pool, monkeypatch, flat=lambda i: True)
 
     class Broken:
-        def map(self, items):
-            return [pool.render("svg", "<svg><broken") for _ in items]
+        def submit(self, task, code):
+            return pool.submit("svg", "<svg><broken")
 
     made.pool = Broken()
     with pytest.raises(
         ValueError, match=r"40 references in a row cannot be used; the last: drawing-4-\d+ does not render"
     ):
         made.collect(1, None, 0)
+
+
+def test_a_step_in_parts_is_the_step_at_once(tmp_path, pool, monkeypatch):
+    whole, _ = collector_of(tmp_path, pool, monkeypatch, flat=lambda i: False, prompts_per_step=4)
+    parts, asked = collector_of(
+        tmp_path, pool, monkeypatch, flat=lambda i: False, prompts_per_step=4, rollout_prompts=1
+    )
+    one, two = whole.collect(1, None, 0), parts.collect(1, None, 0)
+    assert asked[0][1] == [0, 1, 2, 3]
+    assert one.rewards == two.rewards and one.rollouts.texts == two.rollouts.texts
+    np.testing.assert_array_equal(one.rollouts.generated.tokens, two.rollouts.generated.tokens)
+
+
+def test_a_step_left_in_the_middle_goes_on_with_what_was_generated(tmp_path, pool, monkeypatch):
+    settings = {"prompts_per_step": 4, "rollout_prompts": 1}
+    whole, _ = collector_of(tmp_path, pool, monkeypatch, flat=lambda i: False, **settings)
+    left, _ = collector_of(tmp_path, pool, monkeypatch, flat=lambda i: False, **settings)
+    left.stopping = lambda: len(left.generated) == 3
+    with pytest.raises(Interrupted):
+        left.collect(5, None, 0)
+    unfinished = Unfinished(tmp_path / "unfinished.npz")
+    unfinished.save(5, left.generated)
+    again, asked = collector_of(tmp_path, pool, monkeypatch, flat=lambda i: False, **settings)
+    assert unfinished.load(4) == [] and unfinished.load(6) == []
+    again.pending = unfinished.load(5)
+    got, expected = again.collect(5, None, 0), whole.collect(5, None, 0)
+    assert [names for _, names in asked] == [[3]], "three of four parts were there"
+    assert got.rewards == expected.rewards and got.rollouts.texts == expected.rollouts.texts
+    np.testing.assert_array_equal(got.rollouts.generated.log_probs, expected.rollouts.generated.log_probs)

@@ -19,7 +19,7 @@ from jaxerm.models.attention import XLA, Kernel
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import Qwen3VL, abstract_model
 from jaxerm.models.qwen3_vl.names import Entry, name_table, read_slice, their_shape, to_theirs
-from jaxerm.models.sharding import param_spec
+from jaxerm.models.sharding import param_spec, to_host
 from jaxerm.models.tensor_files import TensorFiles, write_tensors
 
 
@@ -130,7 +130,7 @@ def hf_tensors(model: Qwen3VL, dtype=None) -> Iterator[tuple[str, np.ndarray]]:
     """Yields every tensor under its Hugging Face name, in the layout written there; one parameter at a time is held."""
     params = flat_params(model)
     for entry in name_table(model.config):
-        value = np.asarray(params[entry.path])
+        value = to_host(params[entry.path])
         for name, part in zip(entry.names, value if entry.stacked else [value], strict=True):
             part = part if dtype is None else part.astype(dtype)
             yield name, np.ascontiguousarray(to_theirs(part, entry.form, model.config))
@@ -141,11 +141,16 @@ def save_weights(directory: str | Path, model: Qwen3VL, dtype=jnp.bfloat16, *, s
 
     Args:
       directory: where to; weights that are there are replaced.
-      model: on one device or spread over the devices of this process.
+      model: on one device, or spread over the devices of one process or several. Each process must then call this; the
+        first writes.
       dtype: of the file.
       shard_bytes: beyond this the weights go into several files behind an index.
     """
     directory = Path(directory)
+    if jax.process_index():
+        for _ in hf_tensors(model, dtype):
+            pass
+        return
     directory.mkdir(parents=True, exist_ok=True)
     params = flat_params(model)
     sizes = {
