@@ -147,6 +147,18 @@ def grpo(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    other: Annotated[Path | None, typer.Argument(help="A second one, to see beside it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="HTML file; in the run folder if none.")] = None,
+) -> None:
+    """Make the page of a run, or of two side by side: one file that opens from disk."""
+    from jaxerm.report import run_report
+
+    print(run_report(run, other, out))
+
+
+@app.command()
 def plan(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
     overrides: _Overrides = None,

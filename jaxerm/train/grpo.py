@@ -23,7 +23,7 @@ from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.collect import Collector, Interrupted
-from jaxerm.train.dump import dump_rollouts, dump_timeline
+from jaxerm.train.dump import dump_rollouts, dump_timeline, show_rollouts
 from jaxerm.train.gauges import Gauges
 from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.roles import Rollout, role_mesh
@@ -157,8 +157,10 @@ class _Trainer:
             state, advantages, figures = self.update(state, rollouts, rewards, self.rate(step - 1))
             dispatched(figures, began)
             # Read while the device is at work; the images are small, the update is not.
-            if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
+            every = recipe.rollouts_every or recipe.checkpoint_every
+            if self.run.write and (step % every == 0 or step in (1, recipe.steps)):
                 dump_rollouts(self.run.path / "rollouts" / f"{step:06d}", attempts, advantages, recipe.rollouts)
+                show_rollouts(self.run, step, attempts, recipe.rollouts)
             metrics = {name: float(np.mean(values)) for name, values in to_host(figures).items()}
         if self.on_step is not None:
             self.on_step(step, attempts, advantages)
