@@ -159,6 +159,21 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run; it may still be running.")],
+    out: Annotated[Path, typer.Option(help="Model directory to write; it must be new or empty.")],
+    step: Annotated[int | None, typer.Option(help="Of the checkpoint; the newest if none.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="The checkpoint with the lowest held-out loss.")] = False,
+) -> None:
+    """Write a checkpoint of a run as a Hugging Face directory, LoRA merged."""
+    from jaxerm.train.export import export_run
+
+    if best and step is not None:
+        raise ValueError(f"--best and --step {step} name two checkpoints; leave one out")
+    print(f"model of step {export_run(run, out, step=step, best=best)} in {out}")
+
+
+@app.command()
 def plan(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
     overrides: _Overrides = None,

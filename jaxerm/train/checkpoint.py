@@ -29,25 +29,31 @@ class Checkpoints:
     Args:
       directory: absolute.
       keep: how many of the newest stay; older ones but the best are deleted.
+      read_only: change nothing there: another process may be writing.
 
     Attributes:
       best: step of the one with the lowest held-out loss; None if none was measured.
       best_loss: that loss.
     """
 
-    def __init__(self, directory: Path, keep: int = 1):
+    def __init__(self, directory: Path, keep: int = 1, *, read_only: bool = False):
         self.best: int | None = None
         self.best_loss = float("inf")
         policies = [preservation_policy.LatestN(keep), _KeepBest(self)]
         options = ocp.CheckpointManagerOptions(
-            create=True,
-            cleanup_tmp_directories=True,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
             preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
         )
         self.manager = ocp.CheckpointManager(directory, options=options)
         if self.newest is not None:
             best = self._read(self.newest, extra=ocp.args.JsonRestore()).extra.get("best")
             self.best, self.best_loss = best or (None, float("inf"))
+
+    @property
+    def steps(self) -> list[int]:
+        """Of all that are there, in order."""
+        return sorted(self.manager.all_steps())
 
     @property
     def newest(self) -> int | None:
@@ -66,7 +72,7 @@ class Checkpoints:
           extra: JSON values, such as the state of a data iterator.
           eval_loss: held-out, if it was measured at this step.
         """
-        if step in self.manager.all_steps():
+        if step in self.steps:
             return
         if eval_loss is not None and eval_loss < self.best_loss:
             self.best, self.best_loss = step, eval_loss

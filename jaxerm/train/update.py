@@ -35,6 +35,9 @@ class PolicyUpdate:
       parts: the policy, taken apart and in place.
       frozen: what of it stands still, in place.
       reference: the model of the KL term; the policy as it started if None.
+
+    Attributes:
+      needs_old: whether a pass of its own finds the log-probs under the policy that drew the answers.
     """
 
     def __init__(self, recipe: GrpoRecipe, parts: Trainable, frozen: Any, reference: LanguageModel | None):
