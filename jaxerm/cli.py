@@ -147,6 +147,18 @@ def grpo(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    other: Annotated[Path | None, typer.Argument(help="A second one, to see beside it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="HTML file; in the run folder if none.")] = None,
+) -> None:
+    """Make the page of a run, or of two side by side: one file that opens from disk."""
+    from jaxerm.report import run_report
+
+    print(run_report(run, other, out))
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run; it may still be running.")],
     out: Annotated[Path, typer.Option(help="Model directory to write; it must be new or empty.")],

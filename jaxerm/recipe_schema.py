@@ -259,6 +259,9 @@ class GrpoRecipe(Common):
     )
     prompts: Literal["brief", "full"] = "full"
     prompts_per_step: Count = 256
+    rollouts_every: Count | None = Field(
+        None, description="steps between two pages of rollouts with their pictures; null: as checkpoint_every"
+    )
     rollouts: Annotated[int, Field(ge=2)] = Field(8, description="answers to each prompt: one group")
     max_prompt_length: Count = Field(8192, description="tokens, image included")
     max_patches: Count = Field(8192, description="vision patches of one prompt, before merging")

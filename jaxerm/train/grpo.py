@@ -23,7 +23,7 @@ from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.collect import Collector, Interrupted
-from jaxerm.train.dump import dump_rollouts, dump_timeline
+from jaxerm.train.dump import dump_rollouts, dump_timeline, show_rollouts
 from jaxerm.train.gauges import Gauges
 from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.roles import Rollout, role_mesh
@@ -98,8 +98,8 @@ class _Trainer:
         self.rollout = Rollout(recipe, self.parts.model, self.mesh)
         self.collector = Collector(recipe, self.rollout.policy, scorer, stop.asked)
         self.unfinished = Unfinished(self.run.path / "unfinished.npz")
-        self.watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
         self.gauges = Gauges(recipe, policy.config, self.mesh)
+        self.watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
@@ -122,7 +122,7 @@ class _Trainer:
                 cursor = after
                 alarms = self.watch.look(step, metrics)
                 if step % recipe.log_every == 0 or step == recipe.steps or alarms:
-                    self.run.log(step, **metrics, **self.cost(metrics), **noted(alarms))
+                    self.run.log(step, **metrics, **noted(alarms))
                     self.run.tell(isolation=self.collector.pool.isolation)
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if alarms:
@@ -158,8 +158,10 @@ class _Trainer:
             state, advantages, figures = self.update(state, rollouts, rewards, self.rate(step - 1))
             dispatched(figures, began)
             # Read while the device is at work; the images are small, the update is not.
-            if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
+            every = recipe.rollouts_every or recipe.checkpoint_every
+            if self.run.write and (step % every == 0 or step in (1, recipe.steps)):
                 dump_rollouts(self.run.path / "rollouts" / f"{step:06d}", attempts, advantages, recipe.rollouts)
+                show_rollouts(self.run, step, attempts, recipe.rollouts)
             metrics = {name: float(np.mean(values)) for name, values in to_host(figures).items()}
         if self.on_step is not None:
             self.on_step(step, attempts, advantages)
@@ -174,16 +176,12 @@ class _Trainer:
             "learning_rate": self.rate(step - 1),
             **collected.metrics,
             **clock.figures(),
-            "seconds": time.monotonic() - clock.began,
+            "seconds": (seconds := time.monotonic() - clock.began),
+            **self.gauges.memory(),
         }
+        # The reference's pass, and the policy's own before the first of several updates.
+        work = self.gauges.rollouts_work(rollouts, 1 + self.update.needs_old)
+        metrics |= self.gauges.speed(work, seconds, metrics["update_s"])
         if (folder := self.run.path / "rollouts" / f"{step:06d}").is_dir():
             dump_timeline(folder, clock.spans())
         return state, collected.cursor, metrics
-
-    def cost(self, metrics: dict[str, float]) -> dict[str, float]:
-        """Speed and memory of the last step."""
-        work = self.gauges.work(self.update.inputs, passes=self.update.passes)
-        # Every process holds the whole batch, and does its share of the work.
-        hosts = jax.process_count()
-        work = replace(work, flops=work.flops / hosts, tokens=work.tokens // hosts)
-        return {**self.gauges.speed(work, metrics["seconds"], metrics["update_s"]), **self.gauges.memory()}

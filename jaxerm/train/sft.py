@@ -208,7 +208,8 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                pending = (step, {**metrics, "learning_rate": lr}, self.gauges.work(batch.inputs))
+                work = self.gauges.batch_work(batch.inputs, recipe.batch_size)
+                pending = (step, {**metrics, "learning_rate": lr}, work)
                 measured = self.measure(step, state)
                 stopped = self.stop.asked()
                 save = step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped
