@@ -3,8 +3,9 @@
     python benchmarks/meshes.py [--steps 20] [--more 2] [--out DIR] [--json]
 
 Every layout trains a model of the tests, every part of Qwen3-VL and two layers, by the recipe
-``configs/tiny_svg_sft.yaml`` on simulated CPU devices, in processes of its own and by the command a user would give. The curves are compared with that of one device; then each
-layout goes on from a copy of each other's last checkpoint, and is compared again.
+``configs/tiny_svg_sft.yaml`` on simulated CPU devices, in processes of its own and by the command a user would give.
+The curves are compared with that of one device; then each layout goes on from a copy of each other's last checkpoint,
+and is compared again.
 """
 
 from __future__ import annotations
