@@ -27,7 +27,7 @@ from tests.micro import make_micro
 _MEASURED = ("seconds", "_s", "_per_s", "idle", "_gib", "mfu", "skipped")
 """Metrics that tell of the machine and not of the run; what was skipped is counted from a process's start."""
 SETTINGS = {
-    "sft": ("tiny_svg_sft", {"steps": 24, "checkpoint_every": 2, "batch_size": 4, "max_length": 256}),
+    "sft": ("tiny_svg_sft", {"steps": 60, "checkpoint_every": 2, "batch_size": 4, "max_length": 512}),
     "grpo": (
         "tiny_svg_grpo",
         {
