@@ -25,9 +25,9 @@ from jaxerm.runs import read_metrics
 from jaxerm.train.overlap import staged
 
 STEP = {"prompts": 256, "rollouts": 8, "lots": 8, "workers": 32}
-"""The paper's batch, in lots of 32 prompts, rendered by 32 workers: each lot has all of them, one lot at a time."""
+"""The paper's batch in lots of 32 prompts; one lot at a time is rendered, by all workers."""
 SECONDS = {"generate": 280.0, "score": 140.0, "update": 150.0, "render": 0.5, "host": 0.4}
-"""Of a whole step on the device, together about the 0.17 h of the paper's; of one chart; of the host's work for a lot."""
+"""Of a whole step on the device, about the paper's 0.17 h together; of one chart; of the host's work for one lot."""
 SCALE = 0.01
 
 
