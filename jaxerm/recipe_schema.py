@@ -51,10 +51,11 @@ class Mix(Section):
 
     source: str = Field(description="name of a source, a folder of its files, or a folder of written pairs")
     weight: Annotated[float, Field(gt=0.0)] = Field(1.0, description="how often, against the other parts")
-    role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"] = Field(
+    role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise", "conversation"] = Field(
         "critique",
         description="what is learned. From an image: describe it, code it. From a pair: compare, critique. "
-        "From a reference, a draft and its critique: revise. The same with the critique in plain words: edit",
+        "From a reference, a draft and its critique: revise. The same with the critique in plain words: edit. "
+        "From a file of conversations (ms-swift, LLaMA-Factory, verl): the last answer, as it stands",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="handed to the source")
     max_edits: Count | None = Field(None, description="corruptions of one pair of this part; null: those of `data`")
