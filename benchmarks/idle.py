@@ -3,8 +3,8 @@
     python benchmarks/idle.py [--steps 6] [--json]
 
 Two measurements. ``tiny``: `jaxerm grpo tiny_svg_grpo` with one prompt a lot, its `idle` of every step but the first.
-``8B``: the scheduler of the trainer (`jaxerm.train.overlap.staged`) over a device and renderers that only sleep, for the
-times below, a hundredth of their length. The device works off what it is given in order, as an accelerator does.
+``8B``: the trainer's scheduler (`jaxerm.train.overlap.staged`) over a device and renderers that only sleep, for a
+hundredth of the times below. The device works off what it is given in order, as an accelerator does.
 """
 
 from __future__ import annotations

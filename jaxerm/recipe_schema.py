@@ -163,6 +163,16 @@ class Evaluation(Section):
     )
 
 
+class PolicyEvaluation(Section):
+    """Held-out prompts a policy is measured on while it trains, before its first step too; best is what earns most."""
+
+    every: Count = Field(100, description="steps between two measurements")
+    mixture: Annotated[list[PromptMix], Field(min_length=1)] = Field(
+        description="as in data; let it share nothing with it"
+    )
+    prompts: Count = Field(64, description="rounded up to whole steps' worth; each is answered as in training")
+
+
 class Watching(Section):
     """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
 
@@ -303,6 +313,7 @@ class GrpoRecipe(Common):
     role_to_mesh: dict[Literal["actor", "rollout", "reference", "reward"], RoleMesh] = Field(
         default_factory=dict, description="roles with devices of their own; the others share the actor's"
     )
+    evaluation: PolicyEvaluation | None = None
     mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
     micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
     tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(
