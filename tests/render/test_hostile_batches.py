@@ -74,7 +74,7 @@ DRAWINGS = {  # each costs little time, and no chart is as large as it asks to b
     "padding": "plt.plot([1])\nplt.savefig('a', bbox_inches='tight', pad_inches=1e6)",
     "letters": "plt.title('x', fontsize=1e9)\nplt.savefig('a')",
     "formula": "plt.title('$' + '{' * 5000 + 'x' + '}' * 5000 + '$')\nplt.savefig('a')",
-    "ticks": "from matplotlib.ticker import MultipleLocator as M\nplt.gca().xaxis.set_major_locator(M(1e-9))\nplt.show()",
+    "ticks": "import matplotlib.ticker as t\nplt.gca().xaxis.set_major_locator(t.MultipleLocator(1e-9))\nplt.show()",
     "tex": "plt.rcParams['text.usetex'] = True\nplt.title('x')\nplt.savefig('a')",
     "film": "import matplotlib.animation as a\na.FFMpegWriter().setup(plt.figure(), '{folder}/new.mp4', 100)",
     "font cache": "import matplotlib.font_manager as f\nf.fontManager.addfont('{folder}/canary')",
