@@ -69,6 +69,11 @@ def test_a_run_leaves_what_it_promises(whole, pool):
     assert load(out / "model").settings["max_new_tokens"] == NEW
 
 
+def test_a_run_without_held_out_prompts_has_no_best(whole, tmp_path):
+    with pytest.raises(ValueError, match="no best checkpoint: its recipe has no `evaluation`"):
+        export_run(whole[0], tmp_path / "other", best=True)
+
+
 def test_a_run_goes_on_from_its_checkpoint(run, whole, tmp_path):
     run(f"out={tmp_path / 'parts'}", "steps=2")
     parts = run(f"out={tmp_path / 'parts'}")
@@ -112,8 +117,12 @@ def test_roles_on_devices_of_their_own_change_no_figure(run, whole, tmp_path):
 
 def test_lora_trains_shares_its_reference_and_is_merged_when_exported(run, micro, tmp_path):
     out = tmp_path / "lora"
-    policy = run(f"out={out}", "steps=2", "mini_batch=2", "lora={rank: 2}", "optimizer.lr=1.0e-2")
-    rows = read_metrics(out)
+    measured = "{every: 1, prompts: 3, mixture: [{source: drawings, options: {max_shapes: 2, seed: 77}}]}"
+    settings = ("steps=2", "mini_batch=2", "lora={rank: 2}", "optimizer.lr=1.0e-2", f"evaluation={measured}")
+    policy = run(f"out={out}", *settings)
+    before, *rows = read_metrics(out)
+    assert before["step"] == 0 and before["eval_n"] == rows[1]["eval_n"] == 8 and before["eval_ink_overlap"] == 0
+    best = max((1, 2), key=lambda step: rows[step - 1]["eval_reward"])
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-6) and rows[1]["kl"] > 0
     assert export_run(out, tmp_path / "exported") == 2
     same_weights(load(tmp_path / "exported"), load(out / "model"))
@@ -122,9 +131,8 @@ def test_lora_trains_shares_its_reference_and_is_merged_when_exported(run, micro
         for a, b in zip(jax.tree.leaves(load(out / "model").params), jax.tree.leaves(micro.params), strict=True)
     )
     assert moved > 1e-5 and len(jax.tree.leaves(policy.params)) > len(jax.tree.leaves(micro.params))
-    with pytest.raises(ValueError, match="holds no checkpoint of step 7; it holds 2"):
+    assert export_run(out, tmp_path / "best", best=True) == best
+    with pytest.raises(ValueError, match="holds no checkpoint of step 7; it holds .*2"):
         export_run(out, tmp_path / "other", step=7)
-    with pytest.raises(ValueError, match="no best checkpoint"):
-        export_run(out, tmp_path / "other", best=True)
     with pytest.raises(ValueError, match="is not empty"):
         export_run(out, tmp_path / "exported")
