@@ -75,6 +75,14 @@ def test_grpo_defaults_are_the_papers(grpo):
     assert recipe.reference is None
 
 
+def test_the_reward_model_is_needed_where_it_is_asked(grpo):
+    assert load_recipe(grpo).judge == "runs/x"
+    assert load_recipe(grpo, ["reward.url=http://there/v1"]).judge is None
+    assert "the reward visual_erm asks a reward model" in refusal(grpo, "reward=null")
+    other = load_recipe(grpo, ["reward=null", "rewards=[{name: dino, weight: 0.9, options: {model: x}}]"])
+    assert other.reward is None and other.judge is None and other.rewards[0].weight == 0.9
+
+
 def test_naming_one_optimizer_key_keeps_the_lr_of_the_kind(grpo):
     assert load_recipe(grpo, ["optimizer.warmup_steps=5"]).optimizer.lr == 1e-6
 

@@ -15,6 +15,11 @@ from jaxerm.rewards.scorer import Part
 REWARDS = {
     "render_success": "jaxerm.rewards.code:RenderSuccess",
     "length": "jaxerm.rewards.code:Length",
+    "pixel": "jaxerm.rewards.pixel:Pixel",
+    "lpips": "jaxerm.rewards.lpips:Lpips",
+    "dino": "jaxerm.rewards.dino:Dino",
+    "teds": "jaxerm.rewards.teds:Teds",
+    "teds_s": "jaxerm.rewards.teds:TedsStructure",
 }
 """Name -> where its constructor stands; imported when somebody asks for it."""
 

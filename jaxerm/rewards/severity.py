@@ -13,9 +13,11 @@ from jaxerm.render import RenderPool
 from jaxerm.rewards.attempts import Attempt
 from jaxerm.rewards.code import RenderSuccess
 from jaxerm.rewards.protocol import Reward
-from jaxerm.rewards.result import RewardResult, scored, unscored
+from jaxerm.rewards.result import RewardResult, failed, scored, unscored
 from jaxerm.rewards.scorer import Part, Scorer
 
+MAX_ASPECT = 200
+"""Longest side over shortest that the image processor of Qwen-VL models takes."""
 Normaliser = Literal["batch_max", "fixed"]
 
 
@@ -61,7 +63,7 @@ class SeverityReward(Reward):
         return attempt.pair
 
     def __call__(self, attempts: Sequence[Attempt], *, seed: int = 0) -> list[RewardResult]:
-        results = [attempt.unrendered for attempt in attempts]
+        results = [attempt.unrendered or _unseen(attempt) for attempt in attempts]
         open_ = [place for place, result in enumerate(results) if result is None]
         if open_:
             pairs = [(attempts[i].task, attempts[i].reference, attempts[i].image) for i in open_]
@@ -123,6 +125,14 @@ def severity_rewards(
         scale = fixed if normaliser == "fixed" else largest[task] + epsilon
         rewards.append(render_weight + min(max(1.0 - severity / scale, 0.0), 1.0))
     return rewards
+
+
+def _unseen(attempt: Attempt) -> RewardResult | None:
+    """Failed for an image so narrow that no Qwen-VL takes it; None for one that can be looked at."""
+    height, width = attempt.image.shape[:2]
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        return failed(f"the render has {height} x {width} pixels: one side is over {MAX_ASPECT} times the other")
+    return None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxerm.critique import Critique, CritiqueError, Task, check_task, parse_critique
 from jaxerm.models.language import LanguageModel, load
+from jaxerm.models.qwen3_vl.inputs import Sample
 from jaxerm.models.sampler import Sampling
 from jaxerm.prompts import Prompts
 
@@ -16,7 +18,7 @@ _RETRY = Sampling(temperature=0.7, top_p=0.8, top_k=20)
 
 
 class VisualERM:
-    """The reward model.
+    """The reward model. May be used from several threads; they are served one after the other.
 
     Args:
       model: a model directory, or a model that is loaded.
@@ -44,6 +46,7 @@ class VisualERM:
         self.max_new_tokens = max_new_tokens or settings.get("max_new_tokens", 4096)
         self.retries = retries
         self.rows = rows
+        self._lock = threading.Lock()
 
     def critique(self, reference: Any, prediction: Any, task: str = "chart", seed: int = 0) -> Critique:
         """Judges one attempt.
@@ -75,14 +78,17 @@ class VisualERM:
         Args:
           pairs: (task, reference, attempt).
           seed: of sampling.
-          length, patches: the static shape of the prompts.
+          length, patches: the static shape of the prompts; a pair that does not fit gets an error.
         """
-        samples = [
-            self.model.processor.sample(self.prompts.critique(task, reference, attempt))
-            for task, reference, attempt in pairs
-        ]
-        results: list[Critique | CritiqueError] = [CritiqueError("not judged yet")] * len(pairs)
-        open_ = list(range(len(pairs)))
+        # One at a time: the mesh computes no faster for being asked twice, and a tokenizer is not made for threads.
+        with self._lock:
+            return self._critiques(pairs, seed, length, patches)
+
+    def _critiques(self, pairs, seed, length, patches) -> list[Critique | CritiqueError]:
+        made = [self._sample(pair, length, patches) for pair in pairs]
+        samples = {i: sample for i, sample in enumerate(made) if isinstance(sample, Sample)}
+        results = [sample if isinstance(sample, CritiqueError) else CritiqueError("not judged yet") for sample in made]
+        open_ = list(samples)
         for attempt in range(self.retries + 1):
             if not open_:
                 break
@@ -104,3 +110,14 @@ class VisualERM:
                     unread.append(i)
             open_ = unread
         return results
+
+    def _sample(self, pair: tuple[Task, Any, Any], length: int | None, patches: int | None) -> Sample | CritiqueError:
+        """The prompt for one pair; one that cannot be made, or does not fit, is an error of this pair alone."""
+        try:
+            sample = self.model.processor.sample(self.prompts.critique(*pair))
+        except ValueError as error:
+            return CritiqueError(str(error))
+        for found, limit, what in ((len(sample.tokens), length, "tokens"), (len(sample.patches), patches, "patches")):
+            if limit is not None and found > limit:
+                return CritiqueError(f"the prompt has {found} {what} and there is room for {limit}")
+        return sample

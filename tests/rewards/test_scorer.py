@@ -207,6 +207,17 @@ def test_an_unreadable_critique_is_unscored():
     assert broken.reward.status == "failed"
 
 
+def test_a_render_nobody_can_look_at_is_the_policys_fault():
+    class Narrow(Pool):
+        def map(self, items):
+            for _ in items:
+                yield RenderResult(np.zeros((1, 201, 3), np.uint8), None, 0.0, "", "")
+
+    judge = Judge()
+    [got] = Scorer(Narrow(), [Part(SeverityReward(judge))]).score(attempts(svg("a")))
+    assert got.reward.status == "failed" and "1 x 201 pixels" in got.reward.reason and judge.asked == 0
+
+
 def test_code_longer_than_its_target_loses_reward():
     made = scorer(Length())
     texts = [svg("x" * n) for n in (9, 29, 49, 99_999)]  # 20, 40, 60 characters with the tags
