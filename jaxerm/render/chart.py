@@ -50,6 +50,7 @@ def _warm_up() -> None:
       EngineMissingError: letters leave no mark.
     """
     import matplotlib.pyplot as plt
+    import mpl_toolkits.axes_grid1.inset_locator  # noqa: F401
     import mpl_toolkits.mplot3d  # noqa: F401
     import numpy as np
 
@@ -130,6 +131,7 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
     timeout_s = timeout_ms / 1000
     late, ended = False, True
     receive, send = os.pipe()
+    wire.widen(send)
     pid = os.fork()
     if pid == 0:
         chart_child.run(stdin, send, size, timeout_s, options, layers, _ACK)

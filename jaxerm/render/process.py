@@ -91,6 +91,7 @@ class Worker:
             raise WorkerError("infrastructure", f"a render worker could not be started: {error}") from None
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._stdin, False)
+        wire.widen(self._stdout)
         deadline = time.monotonic() + options.start_timeout_s
         try:
             config = json.dumps(dataclasses.asdict(options)).encode()

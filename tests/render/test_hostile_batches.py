@@ -182,6 +182,7 @@ def test_no_drawing_is_larger_than_allowed_or_leaves_a_file(pool, unharmed, worl
 def test_documents_reach_nothing_and_cost_little(pool, unharmed, world):
     jobs = [("svg", f'<svg viewBox="0 0 64 64">{part}{RECT}</svg>') for part in SVGS]
     jobs += [("table", f"<table><tr>{part}</table>") for part in TABLES]
+    jobs += [("html", f"<body>page<table><tr>{part}</table>") for part in TABLES if HTTP in part]
     for task, code in jobs:
         result = pool.render(task, world.fill(code))
         assert result.ok or (result.fault, result.error.kind == "timeout") == ("code", False), (code, result.error)

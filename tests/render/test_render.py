@@ -108,22 +108,6 @@ def test_blank_can_be_a_result():
         assert pool.render("svg", "<svg viewBox='0 0 8 8'/>").ok
 
 
-def test_letters_are_those_of_the_pinned_fonts_whatever_is_asked_for(pool):
-    svgs = [
-        f'<svg viewBox="0 0 90 20"><text y="15" font-family="{name}">Wgq</text></svg>' for name in ("Arial", "Nope")
-    ]
-    tables = [
-        f"<table><tr><td style='font-family:{name}'>Wgq</td></tr></table>" for name in ("Arial", "Helvetica Neue")
-    ]
-    charts = [f"plt.rcParams['font.family'] = '{name}'\nplt.title('Wgq')\n" for name in ("Arial", "DejaVu Sans")]
-    for first, second in (
-        [image(pool.render("svg", code)) for code in svgs],
-        [image(pool.render("table", code)) for code in tables],
-        [image(chart(pool, code)) for code in charts],
-    ):
-        assert (first == second).all()
-
-
 @pytest.mark.parametrize("task", KNOWN)
 def test_same_code_same_bytes_in_another_process(pool, task):
     with RenderPool(1) as other:

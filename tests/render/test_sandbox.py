@@ -94,7 +94,8 @@ with RenderPool(1, options=RenderOptions(allow_unsafe_rendering="allow" in sys.a
         print(pool.render("chart", "open('/tmp/jaxerm-escape', 'w')").error)
     except UnsafeRenderingError as error:
         print("refused:", error)
-    print(pool.render("svg", "<svg viewBox='0 0 8 8'><rect width='4' height='8'/></svg>").isolation)
+    if "allow" not in sys.argv:
+        print(pool.render("svg", "<svg viewBox='0 0 8 8'><rect width='4' height='8'/></svg>").isolation)
     print(*pool.notes, sep=";")
 """
 
@@ -128,7 +129,7 @@ def test_without_seccomp_charts_are_refused_and_the_way_out_is_named():
 
 @linux_only
 def test_without_seccomp_charts_run_if_the_user_says_so():
-    isolation, _, _, notes = poorer("seccomp", "allow")
+    isolation, _, notes = poorer("seccomp", "allow")
     assert "rlimits" in isolation and "seccomp" not in isolation
     assert "chart: drawn without seccomp: code may start programs" in notes
 
