@@ -148,7 +148,9 @@ class Collector:
             if self.stopping():
                 raise Interrupted
             rows = [self.row(*reference) for reference in lots[number] for _ in range(n)]
-            return batch.render([replace(row, text=text) for row, text in zip(rows, parts[-1].texts, strict=True)])
+            tokens = [tokens[:size] for tokens, size in zip(generated.tokens, generated.lengths, strict=True)]
+            answers = zip(rows, parts[-1].texts, tokens, strict=True)
+            return batch.render([replace(row, text=text, tokens=ids) for row, text, ids in answers])
 
         def score(number: int, rendering: Rendering) -> list[Measured]:
             with clock.doing("render"):

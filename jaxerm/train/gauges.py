@@ -26,6 +26,15 @@ class Work:
     tokens: int
 
 
+def passes_of(recipe: SftRecipe | GrpoRecipe) -> tuple[float, float]:
+    """Work of a training step, in forward passes of the text and of the vision tower."""
+    lora, frozen = recipe.lora, recipe.freeze
+    text = 2.0 if lora is not None or "text" in frozen else 3.0
+    if lora is not None:
+        return text, 2.0 if lora.vision else 1.0
+    return text, 1.0 if {"vision", "merger"} <= {*frozen} else 3.0
+
+
 class Gauges:
     """Figures of the steps of one run, by the names of ``metrics.jsonl``.
 
@@ -43,12 +52,7 @@ class Gauges:
         self.devices = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
         peak = peak_flops(self.devices[0].device_kind)
         self.peak = None if peak is None else peak * mesh.size
-        lora, frozen = recipe.lora, recipe.freeze
-        self.text = 2.0 if lora is not None or "text" in frozen else 3.0
-        if lora is not None:
-            self.vision = 2.0 if lora.vision else 1.0
-        else:
-            self.vision = 1.0 if {"vision", "merger"} <= {*frozen} else 3.0
+        self.text, self.vision = passes_of(recipe)
 
     def _work(self, lengths: list[int], patches: Iterable[int], passes: int, scale: float = 1.0) -> Work:
         text, vision = samples_flops(self.config, lengths, patches)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from benchmarks.kills import compare, survive
 from jaxerm.data.examples import pair_example
 from jaxerm.data.features import features
 from jaxerm.data.packing import Packing
@@ -223,6 +225,17 @@ def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(run, recipe_file,
         np.testing.assert_array_equal(got, expected)
     for ours, theirs in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(model.params), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_run_that_is_killed_goes_on_value_for_value(run, recipe_file, tmp_path):
+    """The command in a process of its own, killed once by SIGKILL, against the run of this process."""
+    out = tmp_path / "killed"
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "jaxerm.cli", "sft", str(recipe_file), f"out={out}", "checkpoint_every=1"]
+    found = survive(command, out, 1, seed=0, log=tmp_path / "log", env=env)
+    assert len(found.kills) == 1
+    # What is judged by a held-out pair is the command's own; the run of this process has nobody to ask.
+    assert [diff for diff in compare(run[0], out) if "eval_" not in diff] == []
 
 
 def test_schedules():

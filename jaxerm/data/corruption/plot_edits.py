@@ -95,7 +95,7 @@ class PlotEditor:
         place = int(self.rng.integers(len(values)))
         old = values[place]
         low, high = min(values), max(values)
-        if plot.name in FROM_ZERO:
+        if plot.name in FROM_ZERO or self.code.projection == "polar":
             low = min(low, 0)
         if self.code.projection == "3d" and old in (low, high):
             return None  # it would take the axis with it
@@ -176,7 +176,12 @@ class PlotEditor:
             return None
         if len(plot.call.args) > 2 or self.code.projection or self.code.twins:
             return None
-        new = pick(self.rng, OTHER_KINDS[plot.name])
+        fixed = {"xlim", "ylim", "yscale"} & set(self.code.setters)
+        # Limits and a scale belong to one axis: the bars would lie outside of them.
+        kinds = [kind for kind in OTHER_KINDS[plot.name] if not fixed or "barh" not in (kind, plot.name)]
+        if not kinds:
+            return None
+        new = pick(self.rng, kinds)
         call = plot.call
         start = self.code.span(call.func.value)[1]
         splices: list[Splice] = [((start, self.code.span(call.func)[1]), f".{new}")]

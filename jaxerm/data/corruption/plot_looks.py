@@ -7,6 +7,7 @@ from jaxerm.data.corruption.plot_code import Plot
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, written
 
 _EXTRA = ("tab:pink", "tab:olive", "tab:cyan")
+_LONG = 40
 _FACES = {"lightgray": "light gray", "lightyellow": "light yellow", "lavender": "lavender"}
 
 
@@ -117,6 +118,8 @@ class LookEdits:
         setter = self.code.setters.get("title")
         if setter is None or not setter.text() or setter.keywords:
             return None
+        if kind == "title_place" and len(setter.text()) > _LONG:
+            return None  # it would reach out of the picture
         end = self.code.span(setter.call.args[-1])[1]
         splices = [((end, end), f", {keyword}={written(value)}")]
         return self.step(kind, "text_error", 1, "title", text, splices, ["title"], (1,))
@@ -144,8 +147,8 @@ class LookEdits:
     def fade(self, plot: Plot) -> Step | None:
         """Pale colours."""
         plain = plot.name in ("bar", "barh", "plot", "scatter", "hist", "step", "fill_between")
-        if not plain or "alpha" in plot.keywords:
-            return None
+        if not plain or "alpha" in plot.keywords or self.code.projection == "3d":
+            return None  # what is far away in space is pale already
         number = self.plot_number(plot)
         splices = self._keyword_step(plot, "alpha", 0.3)
         text = "colours are faded"

@@ -13,7 +13,7 @@ from jaxerm.data.program import Edit
 _MARGIN = 0.05
 _BARS = ("bar", "barh")
 _OTHERWISE = {
-    "kind", "limits", "log", "no_ticks", "extra_subplot", "remove_subplot", "arrange", "share", "swap_subplots",
+    "kind", "limits", "log", "no_ticks", "extra_subplot", "remove_subplot", "arrange", "swap_subplots",
     "tick_size", "no_errors",
 }  # fmt: skip
 """Edits that say themselves that the axis, or the whole chart, is another one; or after which it cannot be read."""
@@ -93,7 +93,8 @@ def rescaled(before: PlotCode, after: PlotCode, kinds: Collection[str]) -> list[
     entries = []
     for old, new in zip(before.views, after.views, strict=True):
         was, now = _axes(old), _axes(new)
-        for axis in sorted(set(was) & set(now)):
+        shared = {"y"} if "share" in kinds else set()
+        for axis in sorted(set(was) & set(now) - shared):
             ends = (now[axis][0], now[axis][-1]), (was[axis][0], was[axis][-1])
             if ends[0] != ends[1]:
                 text = "ticks run from {:g} to {:g}, should run from {:g} to {:g}".format(*ends[0], *ends[1])

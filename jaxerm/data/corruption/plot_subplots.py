@@ -60,7 +60,12 @@ class SubplotEdits:
 
     def extra(self) -> Step:
         """A second, empty subplot."""
-        grid, place = pick(self.rng, (("1, 2", "right"), ("2, 1", "bottom")))
+        title = self.code.setters.get("title")
+        # A long title would not fit over half the width.
+        long = title is not None and len(title.text() or "") > 24
+        grid, place = pick(self.rng, (("2, 1", "bottom") if long else ("1, 2", "right"), ("2, 1", "bottom")))
+        if all(keyword.arg != "layout" for keyword in self.statement.value.keywords):
+            grid += ', layout="constrained"'
         splices = [(self.code.span(self.axes), f"({self.axes.id}, empty)"), self._arguments(grid)]
         return self._step("extra_subplot", 3, _WHOLE, f"an empty subplot is extra at the {place}", splices)
 

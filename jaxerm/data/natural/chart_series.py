@@ -104,7 +104,7 @@ class SeriesPair:
     def _values(self, names: list[str], places: list[int], values: list[float]) -> list[Edit]:
         olds = [value for value in self.old["y"] if value is not None]
         low, high = min(olds, default=0), max(olds, default=0)
-        if self.old["kind"] in ("bars", "area"):
+        if self.old["kind"] in ("bars", "area") or self.axes["shape"] == "polar":
             low = min(low, 0)
         extent = (high - low) or abs(high) or 1
         wrong = [(place, self.old["y"][place], new) for place, new in zip(places, values, strict=True)

@@ -11,6 +11,8 @@ import numpy as np
 from jaxerm.data.sources.datasets import Dataset, Value, written
 
 LEGENDS = ("upper left", "upper right", "lower right", "lower left")
+_FITTED = 'layout="constrained"'
+"""Makes room for words that would reach out of the picture."""
 MAPS = ("viridis", "Blues", "Reds", "Greens", "magma")
 
 
@@ -164,7 +166,8 @@ def twin(data: Columns) -> Drawn:
         f'bx.plot({literal(cells)}, {literal(others)}, marker="s", linestyle="--", color="{two}", label="{right}")',
     ]
     after = [f'bx.set_ylabel("{right}")']
-    return Drawn(lines, f"{left} and {right}", (data.label, left), count=2 * len(cells), after=after)
+    title = f"{left} and {right}"
+    return Drawn(lines, title, (data.label, left), count=2 * len(cells), figure=_FITTED, after=after)
 
 
 def log(data: Columns) -> Drawn:
@@ -185,10 +188,11 @@ def annotated(data: Columns) -> Drawn:
     title, axes = f"{data.names[0]} by {data.label}", (data.label, data.names[0])
     place = int(np.argmax(values))
     low, high = _room(values)
+    sides = {0: "left", len(values) - 1: "right"}
     lines = [
         f'ax.plot({literal(data.words)}, {literal(values)}, marker="o", color="{data.colours[0]}")',
         f'ax.annotate("highest: {data.words[place]}", ({place}, {written(values[place])}), xytext=(0, 12), '
-        f'textcoords="offset points", ha="{"right" if place == len(values) - 1 else "center"}")',
+        f'textcoords="offset points", ha="{sides.get(place, "center")}", annotation_clip=False)',
         f"ax.set_ylim({low}, {high})",
     ]  # fmt: skip
     if data.rng.random() < 0.5:
@@ -202,7 +206,8 @@ def heatmap(data: Columns) -> Drawn:
     image += 'vmin=0, vmax=100, aspect="auto")'
     lines = [image, "fig.colorbar(image)", _ticks(range(len(data.names)), [name[:12].strip() for name in data.names])]
     lines.append(_ticks(range(len(rows)), data.words, "y"))
-    return Drawn(lines, f"per cent of the largest by {data.label}", ("", ""), "cells", len(rows) * len(data.names))
+    count = len(rows) * len(data.names)
+    return Drawn(lines, f"per cent of the largest by {data.label}", ("", ""), "cells", count, figure=_FITTED)
 
 
 def _groups(data: Dataset, rng: np.random.Generator) -> tuple[str, str, list[str], list[list[float]]] | None:

@@ -144,9 +144,13 @@ class Qwen3VL(nnx.Module):
         """A cache for `batch` rows of at most `capacity` tokens, in the dtype of the computation."""
         text = self.config.text
         shape = (text.num_layers, batch, capacity, text.num_kv_heads, text.head_dim)
-        return Cache(
-            jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype), jnp.zeros((batch, capacity), jnp.int32)
-        )
+        key, value = (jnp.zeros(shape, self.dtype) for _ in range(2))
+        return self.in_place(Cache(key, value, jnp.zeros((batch, capacity), jnp.int32)))
+
+    def in_place(self, cache: Cache) -> Cache:
+        """The cache with its rows, and its heads, spread over the mesh."""
+        key, value = (keep_rows(x, self.kernel.mesh, rows=1, heads=3) for x in (cache.key, cache.value))
+        return Cache(key, value, keep_rows(cache.segment_ids, self.kernel.mesh))
 
     def unembed(self, h: jax.Array) -> jax.Array:
         """Hidden states float[..., H] -> logits float32[..., vocab]."""
