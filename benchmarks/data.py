@@ -26,7 +26,8 @@ from jaxerm.data.sources import default_source, open_source
 from jaxerm.data.visible import VISIBLE, differs
 from jaxerm.render import RenderPool
 
-TASKS = ("svg", "table", "chart")
+TASKS = ["svg", "table", "chart"]
+SOURCES = {"drawings": "svg", "icons": "svg", "tables": "table", "charts": "chart"}
 
 
 def _memory_mb() -> float:
@@ -138,7 +139,7 @@ def natural(n: int, workers: int) -> dict[str, Any]:
     from jaxerm.data.natural import compare
 
     out = {}
-    for name in ("drawings", "icons", "tables", "charts"):
+    for name in (name for name in SOURCES if SOURCES[name] in TASKS):
         source = open_source(name)
         hits = found = true = unread = 0
         missed: Counter[str] = Counter()
@@ -160,8 +161,10 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("all", "pairs", "pipeline", "kinds", "natural"), default="all")
     parser.add_argument("--n", type=int, default=200, help="pairs, or batches of the pipeline (a tenth of it)")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--task", choices=TASKS, help="this one only")
     parser.add_argument("--model", default="models/tiny-base", help="whose tokenizer the pipeline uses")
     args = parser.parse_args()
+    TASKS[:] = [args.task] if args.task else TASKS
     made = {
         "pairs": lambda: pairs(args.n, args.workers),
         "pipeline": lambda: pipeline(max(1, args.n // 10), args.workers, args.model),

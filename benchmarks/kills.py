@@ -22,22 +22,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxerm.runs import read_metrics
+from tests.micro import make_micro
 
 _MEASURED = ("seconds", "_s", "_per_s", "idle", "_gib", "mfu", "skipped")
 """Metrics that tell of the machine and not of the run; what was skipped is counted from a process's start."""
 SETTINGS = {
-    "sft": ("tiny_svg_sft", {"steps": 24, "checkpoint_every": 2, "batch_size": 4, "max_length": 256}),
+    "sft": ("tiny_svg_sft", {"steps": 60, "checkpoint_every": 2, "batch_size": 4, "max_length": 512}),
     "grpo": (
         "tiny_svg_grpo",
         {
-            "steps": 16,
+            "steps": 40,
             "checkpoint_every": 2,
             "prompts_per_step": 2,
             "mini_batch": 2,
             "rollouts": 4,
             "rollout_prompts": 1,
-        }
-        | {"reward.rows": 8},
+            "max_new_tokens": 32,
+            # What is untrained writes nothing that renders, and no critique: letters give its rewards a spread.
+            "rewards": "[{name: 'tests.train.small:variety'}]",
+        },
     ),
 }
 
@@ -127,6 +130,8 @@ def main() -> None:
     folder = args.out or Path(tempfile.mkdtemp(prefix="kills-"))
     folder.mkdir(parents=True, exist_ok=True)
     recipe, settings = SETTINGS[args.kind]
+    model = {"sft": "model", "grpo": "policy"}[args.kind]
+    settings = {**settings, model: make_micro(folder / "model")}
 
     def command(out: Path) -> list[str]:
         overrides = [f"{key}={value}" for key, value in {**settings, "out": out}.items()]

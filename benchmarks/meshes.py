@@ -2,9 +2,10 @@
 
     python benchmarks/meshes.py [--steps 20] [--more 2] [--out DIR] [--json]
 
-Every layout trains the reward model of ``configs/tiny_svg_sft.yaml`` from the same start on simulated CPU devices, in
-processes of its own, by the command a user would give. The curves are compared with that of one device; then each
-layout goes on from a copy of each other's last checkpoint, and is compared again.
+Every layout trains a model of the tests, every part of Qwen3-VL and two layers, by the recipe
+``configs/tiny_svg_sft.yaml`` on simulated CPU devices, in processes of its own and by the command a user would give.
+The curves are compared with that of one device; then each layout goes on from a copy of each other's last checkpoint,
+and is compared again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 from jaxerm.runs import read_metrics
+from tests.micro import make_micro
 
 LAYOUTS = {
     "1 device": (1, 1, {"fsdp": 1}),
@@ -33,12 +35,13 @@ FIGURES = ("loss", "grad_norm")
 
 def command(args: argparse.Namespace, out: Path, mesh: dict[str, int], steps: int) -> list[str]:
     settings = {
+        "model": args.model,
         "out": out,
         "mesh": json.dumps(mesh),
         "steps": steps,
         "checkpoint_every": steps,
         "batch_size": 8,
-        "max_length": 256,
+        "max_length": 512,
         "data.streams": 8,
         "data.prefetch": 8,
         "data.workers": 1,
@@ -87,6 +90,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.out or Path(tempfile.mkdtemp(prefix="meshes-"))
     folder.mkdir(parents=True, exist_ok=True)
+    args.model = make_micro(folder / "model")
     names = {layout: layout.replace(" ", "") for layout in LAYOUTS}
     curves, rows = {}, []
     for layout, name in names.items():

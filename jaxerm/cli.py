@@ -147,6 +147,18 @@ def grpo(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    other: Annotated[Path | None, typer.Argument(help="A second one, to see beside it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="HTML file; in the run folder if none.")] = None,
+) -> None:
+    """Make the page of a run, or of two side by side: one file that opens from disk."""
+    from jaxerm.report import run_report
+
+    print(run_report(run, other, out))
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run; it may still be running.")],
     out: Annotated[Path, typer.Option(help="Model directory to write; it must be new or empty.")],
@@ -168,11 +180,10 @@ def plan(
     topology: Annotated[
         str, typer.Option(help="Chips and their arrangement: v5e:8x8, v6e:4x4, v5p:2x2x4; cpu:8 simulates eight.")
     ] = "v6e:4x4",
-    remat: Annotated[
-        str, typer.Option(help="What the backward pass keeps: none, dots, dots_no_batch or full.")
-    ] = "full",
-    chunk: Annotated[int, typer.Option(help="Positions a row whose logits exist at once.", min=1)] = 512,
-    search: Annotated[bool, typer.Option(help="When it does not fit, look for a batch that does.")] = True,
+    only: Annotated[
+        str | None, typer.Option(help="One program, alone on the machine: train_step, prefill, decode or scoring.")
+    ] = None,
+    search: Annotated[bool, typer.Option(help="When it does not fit, look for what does.")] = True,
     as_json: _Json = False,
 ) -> None:
     """Compile a recipe for a machine you do not have, and say whether it fits; no weights are needed."""
@@ -192,7 +203,7 @@ def plan(
         print(line, file=sys.stderr)
 
     loaded = load_recipe(recipe, overrides or [])
-    result = make_plan(loaded, topology, remat=remat, chunk=chunk, search=search, told=told)
+    result = make_plan(loaded, topology, only=only, search=search, told=told)
     if as_json:
         _print(result)
     else:

@@ -99,18 +99,34 @@ def _print_bench(scores: dict[str, Any]) -> None:
 
 @data_app.command("export")
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder of pairs, as `jaxerm synth` writes it.")],
-    out: Annotated[Path, typer.Option(help="File to write: .parquet for verl, .array_record for Grain.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of pairs, as `jaxerm synth` writes them.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            help="What to write: a .parquet for verl, an .array_record for Grain, a .jsonl in VC-RewardBench's format "
+            "(images beside it), or tfds:NAME."
+        ),
+    ],
     prompts: Annotated[str, typer.Option(help="Prompt set of verl's questions: brief or full.")] = "full",
+    data_dir: Annotated[Path | None, typer.Option(help="Where TFDS keeps its data; its own place if none.")] = None,
 ) -> None:
     """Write pairs for other trainers."""
-    from jaxerm.data.export import write_array_record, write_verl
+    from itertools import chain
+
+    from jaxerm.data.export import write_array_record, write_rewardbench, write_verl
     from jaxerm.data.pair_files import PairFolder
 
-    if out.suffix == ".parquet":
-        count = write_verl(PairFolder(folder), out, prompts)
-    elif out.suffix == ".array_record":
-        count = write_array_record(PairFolder(folder), out)
+    pairs = chain.from_iterable(map(PairFolder, folders))
+    if out.startswith("tfds:"):
+        from jaxerm.data.tfds_builder import write_tfds
+
+        count = write_tfds(pairs, out.removeprefix("tfds:"), data_dir)
+    elif out.endswith(".parquet"):
+        count = write_verl(pairs, out, prompts)
+    elif out.endswith(".array_record"):
+        count = write_array_record(pairs, out)
+    elif out.endswith(".jsonl"):
+        count = write_rewardbench(pairs, out)
     else:
-        raise ValueError(f"{out}: the file ends in .parquet or .array_record")
+        raise ValueError(f"{out}: what is written ends in .parquet, .array_record or .jsonl, or is tfds:NAME")
     print(f"{count} pairs in {out}")

@@ -23,7 +23,6 @@ from jaxerm.data.pairs import Pair, PairMaker
 from jaxerm.data.sources import open_source
 from jaxerm.demo_report import write_demo_report
 from jaxerm.eval.critiques import critique_scores
-from jaxerm.eval.policies import attempt_scores
 from jaxerm.models.language import LanguageModel, load
 from jaxerm.models.sampler import Sampling
 from jaxerm.paths import shipped_model
@@ -33,6 +32,7 @@ from jaxerm.recipe_schema import Mix
 from jaxerm.refine import Refinement, Refiner
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.rewards.attempts import Attempt
+from jaxerm.rewards.metrics import attempt_scores
 from jaxerm.rewards.severity import Scoring, score_attempts
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.train.grpo import run_grpo

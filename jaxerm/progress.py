@@ -7,13 +7,24 @@ import time
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 def _shown(value: Any) -> str:
     """A metric in few characters."""
     number = float(value)
     return str(int(number)) if number.is_integer() and abs(number) < 1e6 else f"{number:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    """``42 s``, ``12 min``, ``3 h 05 min``, ``2 d 4 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 class Ticker:
@@ -45,11 +56,11 @@ class Ticker:
         if not quiet and self._stream.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=20),
                 MofNCompleteColumn(),
-                TimeElapsedColumn(),
+                TextColumn("{task.fields[numbers]}"),
                 TimeRemainingColumn(),
-                TextColumn("[dim]{task.fields[numbers]}"),
+                TextColumn("left"),
                 console=Console(file=self._stream),
             )
             self._task = self._bar.add_task(title, total=total, completed=start, numbers="")
@@ -82,5 +93,6 @@ class Ticker:
             return
         self._spoke = now
         pace = (now - self._began) / max(done - self._start, 1)
-        left = f", {pace * (self.total - done):.0f} s left" if done < self.total else f" in {now - self._began:.0f} s"
+        left = _duration(pace * (self.total - done))
+        left = f", {left} left" if done < self.total else f" in {_duration(now - self._began)}"
         print(f"{self.title}: {done}/{self.total}{left}{'  ' + text if text else ''}", file=self._stream, flush=True)

@@ -51,10 +51,11 @@ class Mix(Section):
 
     source: str = Field(description="name of a source, a folder of its files, or a folder of written pairs")
     weight: Annotated[float, Field(gt=0.0)] = Field(1.0, description="how often, against the other parts")
-    role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise"] = Field(
+    role: Literal["describe", "code", "compare", "compare_json", "edit", "critique", "revise", "conversation"] = Field(
         "critique",
         description="what is learned. From an image: describe it, code it. From a pair: compare, critique. "
-        "From a reference, a draft and its critique: revise. The same with the critique in plain words: edit",
+        "From a reference, a draft and its critique: revise. The same with the critique in plain words: edit. "
+        "From a file of conversations (ms-swift, LLaMA-Factory, verl): the last answer, as it stands",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="handed to the source")
     max_edits: Count | None = Field(None, description="corruptions of one pair of this part; null: those of `data`")
@@ -162,6 +163,16 @@ class Evaluation(Section):
     )
 
 
+class PolicyEvaluation(Section):
+    """Held-out prompts a policy is measured on while it trains, before its first step too; best is what earns most."""
+
+    every: Count = Field(100, description="steps between two measurements")
+    mixture: Annotated[list[PromptMix], Field(min_length=1)] = Field(
+        description="as in data; let it share nothing with it"
+    )
+    prompts: Count = Field(64, description="rounded up to whole steps' worth; each is answered as in training")
+
+
 class Watching(Section):
     """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
 
@@ -259,6 +270,9 @@ class GrpoRecipe(Common):
     )
     prompts: Literal["brief", "full"] = "full"
     prompts_per_step: Count = 256
+    rollouts_every: Count | None = Field(
+        None, description="steps between two pages of rollouts with their pictures; null: as checkpoint_every"
+    )
     rollouts: Annotated[int, Field(ge=2)] = Field(8, description="answers to each prompt: one group")
     max_prompt_length: Count = Field(8192, description="tokens, image included")
     max_patches: Count = Field(8192, description="vision patches of one prompt, before merging")
@@ -299,6 +313,7 @@ class GrpoRecipe(Common):
     role_to_mesh: dict[Literal["actor", "rollout", "reference", "reward"], RoleMesh] = Field(
         default_factory=dict, description="roles with devices of their own; the others share the actor's"
     )
+    evaluation: PolicyEvaluation | None = None
     mini_batch: Count = Field(128, description="prompts of one optimizer update; their rollouts come with them")
     micro_batch: Count | None = Field(None, description="rollouts of one forward pass; null: the whole mini-batch")
     tis_cap: Annotated[float, Field(gt=0.0)] | None = Field(

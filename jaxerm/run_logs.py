@@ -17,27 +17,27 @@ from typing import Any, Protocol
 import numpy as np
 
 _GROUPS = {
-    "train": ("loss", "policy_loss", "kl_loss", "grad_norm", "learning_rate", "fill", "rounds"),
-    "reward": ("reward", "reward_std", "severity", "render_rate", "unscored", "flat_groups"),
+    "train": ("loss", "policy_loss", "grad_norm", "learning_rate"),
+    "rewards": ("reward", "reward_std", "severity", "render_rate", "unscored", "failed", "flat_groups", "rounds"),
     "policy": ("kl", "entropy", "entropy_estimate", "clip_fraction", "sampler_gap", "importance_weight"),
     "completions": ("answer_tokens", "finished"),
-    "time": ("seconds",),
+    "time": ("seconds", "idle"),
+    "data": ("skipped", "broken_rows"),
     "system": ("mfu", "tokens_per_s", "model_tflops", "device_gib", "device_peak_gib", "host_gib"),
 }
 _GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
-_RENAMED = {"reward": "reward/mean", "reward_std": "reward/std", "seconds": "time/step"}
+_RENAMED = {"reward": "rewards/mean", "reward_std": "rewards/std", "seconds": "time/step"}
 
 
 def tag(name: str) -> str:
-    """The grouped name of a metric: ``loss`` is ``train/loss``, ``reward`` is ``reward/mean``, ``update_s`` is
+    """The grouped name of a metric: ``loss`` is ``train/loss``, ``reward`` is ``rewards/mean``, ``update_s`` is
     ``time/update``, ``eval_f1`` is ``eval/f1``; one that has a group keeps it."""
     if "/" in name:
         return name
     if name in _RENAMED:
         return _RENAMED[name]
-    for start in ("eval", "reward"):
-        if name.startswith(f"{start}_") and name not in _GROUP_OF:
-            return f"{start}/{name.removeprefix(f'{start}_')}"
+    if name.startswith("eval_"):
+        return f"eval/{name.removeprefix('eval_')}"
     if name.endswith("_s") and name not in _GROUP_OF:
         return f"time/{name.removesuffix('_s')}"
     return f"{_GROUP_OF.get(name, 'train')}/{name}"

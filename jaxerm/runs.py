@@ -16,7 +16,8 @@ import yaml
 from jaxerm.recipe import Recipe, recipe_to_yaml
 from jaxerm.run_logs import Log, missing, open_log, scalars
 
-_MAY_CHANGE = {"out", "steps", "checkpoint_every", "keep_checkpoints", "log_every", "log_to", "mesh", "watch"}
+_LOGGING = {"log_every", "log_to", "rollouts_every", "watch"}
+_MAY_CHANGE = {"out", "steps", "checkpoint_every", "keep_checkpoints", "mesh", *_LOGGING}
 """Keys whose change leaves a run the same run: how long, how often saved and told, on how many devices."""
 
 

@@ -2,7 +2,7 @@
 
 import io
 
-from jaxerm.progress import Ticker
+from jaxerm.progress import Ticker, _duration
 
 
 def test_without_a_terminal_the_end_is_one_plain_line_and_the_middle_is_silent():
@@ -33,3 +33,17 @@ def test_a_terminal_gets_a_bar_with_the_numbers():
     with Ticker("sft", total=2, start=1, stream=stream) as ticker:
         ticker.update(2, loss=0.5)
     assert "2/2" in stream.getvalue() and "loss 0.5" in stream.getvalue()
+
+
+def test_a_warning_is_a_line_of_its_own_in_both():
+    for stream in (Terminal(), io.StringIO()):
+        with Ticker("grpo", total=2, every_s=0.0, stream=stream) as ticker:
+            ticker.update(1)
+            ticker.say("warning: [bold] the KL is 3")
+            ticker.update(2)
+        assert "warning: [bold] the KL is 3" in stream.getvalue()
+
+
+def test_long_times_are_told_in_units_one_can_grasp():
+    seconds = (41.6, 119, 600, 3 * 3600 + 300, 52 * 3600)
+    assert [_duration(s) for s in seconds] == ["42 s", "119 s", "10 min", "3 h 05 min", "2 d 4 h"]

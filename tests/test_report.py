@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 
 import numpy as np
@@ -20,10 +19,9 @@ from jaxerm.report import (
     RolloutGallery,
     Round,
     render_report,
-    run_report,
     write_report,
 )
-from jaxerm.report.curves import line_chart, number, smooth, ticks
+from jaxerm.report.curves import line_chart, number, smooth, tick_texts, ticks
 from jaxerm.report.page import MAX_BYTES, encode_picture
 
 RED = np.full((40, 60, 3), (200, 0, 0), np.uint8)
@@ -157,17 +155,19 @@ def test_numbers_are_short():
     ]  # fmt: skip
 
 
-def test_a_run_folder_draws_a_chart_for_each_metric(tmp_path):
-    rows = [{"step": i, "loss": 1 / i, "task": "svg", "lr": 0.1} for i in range(1, 5)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    html = run_report(tmp_path).read_text()
-    assert re.findall(r'aria-label="(\w+)"', html) == ["loss", "lr"]
-    assert "<dt>steps</dt><dd>4</dd>" in html
-    with pytest.raises(FileNotFoundError, match=r"no metrics\.jsonl"):
-        run_report(tmp_path / "none")
-
-
 def test_a_curve_of_almost_nothing_is_drawn():
     """A KL of 1e-13 beside 0 has ticks of its own."""
     assert len(set(ticks(0.0, 8.7e-14, 3))) >= 3
     assert 'class="line s0"' in line_chart({"kl": ([1, 2], [0.0, 8.7e-14])}, "kl", height=150)
+
+
+def test_ticks_have_as_many_decimals_as_tell_them_apart():
+    assert tick_texts([0.0, 0.25, 0.5]) == ["0", "0.25", "0.5"]
+    assert tick_texts([1.0, 1.0005, 1.001]) == ["1", "1.0005", "1.001"]
+    assert tick_texts([0.0, 1e-13]) == ["0", "1e-13"] and tick_texts([0.0, 2e6]) == ["0", "2e6"]
+
+
+def test_a_curve_that_is_as_good_as_constant_lies_flat():
+    flat = points(line_chart({"a": ([1, 2], [1.0, 1.0 + 1e-8])}, "a"), "line s0")
+    assert flat[0][1] == pytest.approx(flat[1][1], abs=0.2)
+    assert ticks(0.0, 0.0)[0] == 0

@@ -51,9 +51,9 @@ def curve(folder, name):
     ("name", "grouped"),
     [
         ("loss", "train/loss"),
-        ("reward", "reward/mean"),
-        ("reward_teds", "reward/teds"),
-        ("reward_std", "reward/std"),
+        ("reward", "rewards/mean"),
+        ("rewards/teds/mean", "rewards/teds/mean"),
+        ("reward_std", "rewards/std"),
         ("update_s", "time/update"),
         ("tokens_per_s", "system/tokens_per_s"),
         ("seconds", "time/step"),

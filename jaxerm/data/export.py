@@ -1,4 +1,4 @@
-"""Pairs in the formats other trainers read: verl's parquet, and ArrayRecord for Grain and TFDS."""
+"""Pairs in the formats others read: verl's parquet, ArrayRecord for Grain, VC-RewardBench's list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS = 64
 """Rows of one group: what a reader has to hold at a time."""
 
 
-def _png(image: np.ndarray) -> bytes:
+def png_bytes(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
@@ -66,7 +66,9 @@ def write_verl(pairs: Iterable[Pair], path: str | Path, prompts: str = "full") -
                 {
                     "data_source": f"jaxerm/{pair.task}",
                     "prompt": [{"role": "user", "content": _question(pair, asked)}],
-                    "images": [{"bytes": _png(image), "path": None} for image in (pair.reference, pair.prediction)],
+                    "images": [
+                        {"bytes": png_bytes(image), "path": None} for image in (pair.reference, pair.prediction)
+                    ],
                     "ability": pair.task,
                     "reward_model": {"style": "rule", "ground_truth": pair.critique.to_json()},
                     "extra_info": {
@@ -102,8 +104,8 @@ def write_array_record(pairs: Iterable[Pair], path: str | Path) -> int:
         record = {
             "id": pair.id,
             "task": pair.task,
-            "reference": _png(pair.reference),
-            "prediction": _png(pair.prediction),
+            "reference": png_bytes(pair.reference),
+            "prediction": png_bytes(pair.prediction),
             "reference_code": pair.reference_code,
             "prediction_code": pair.prediction_code,
             "critique": pair.critique.to_json(),
@@ -112,4 +114,29 @@ def write_array_record(pairs: Iterable[Pair], path: str | Path) -> int:
         writer.write(msgpack.packb(record))
         count += 1
     writer.close()
+    return count
+
+
+def write_rewardbench(pairs: Iterable[Pair], path: str | Path) -> int:
+    """Writes pairs as VC-RewardBench has them, images in a folder ``images`` beside the list; returns how many.
+
+    A line holds ``id``, ``idx``, ``category`` (the task), ``gt_img_path``, ``pred_img_path`` and ``human_errors``.
+    """
+    path = Path(path)
+    (path.parent / "images").mkdir(parents=True, exist_ok=True)
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for pair in pairs:
+            names = [f"images/{pair.task}_{count:03d}_{side}.png" for side in ("gt", "pred")]
+            for name, image in zip(names, (pair.reference, pair.prediction), strict=True):
+                Image.fromarray(image).save(path.parent / name, optimize=True)
+            line = {
+                "id": pair.id, "idx": count, "category": pair.task, "gt_img_path": names[0], "pred_img_path": names[1],
+                "human_errors": [
+                    {"type": error.category, "severity": error.severity, "description": error.description}
+                    for error in pair.critique.errors
+                ],
+            }  # fmt: skip
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count += 1
     return count

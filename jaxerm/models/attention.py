@@ -19,7 +19,8 @@ class Kernel:
 
     Attributes:
       name: ``xla``, anywhere: all scores exist at once. ``splash``, Pallas on TPUs. ``cudnn``, on GPUs, in 16 bits.
-      mesh: what the arrays are spread over; splash works on each device's own rows and heads and must be told.
+      mesh: what the arrays are spread over. Splash works on each device's own rows and heads and must be told, and
+        the model keeps the rows of its activations on them.
       interpret: splash step by step on any device, for tests.
     """
 

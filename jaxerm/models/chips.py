@@ -12,7 +12,7 @@ class Chip:
     """Published figures of one chip.
 
     Attributes:
-      hbm_bytes: memory.
+      hbm_bytes: memory a program can have; the compiler keeps a quarter of a GiB, more or less, for itself.
       flops: bfloat16 operations a second.
       hbm_bandwidth, ici_bandwidth: bytes a second, to memory and to all neighbours together.
     """
@@ -24,11 +24,11 @@ class Chip:
 
 
 CHIPS = {
-    "v5e": Chip(16 * GIB, 197e12, 819e9, 200e9),
-    "v5p": Chip(95 * GIB, 459e12, 2765e9, 600e9),
-    "v6e": Chip(32 * GIB, 918e12, 1640e9, 448e9),
+    "v5e": Chip(int(15.75 * GIB), 197e12, 819e9, 200e9),
+    "v5p": Chip(int(95.74 * GIB), 459e12, 2765e9, 600e9),
+    "v6e": Chip(int(31.25 * GIB), 918e12, 1640e9, 448e9),
 }
-"""Google Cloud's documentation of its TPU versions."""
+"""Google Cloud's documentation of its TPU versions; memory as their compiler states it."""
 
 _PEAKS = {
     "TPU v4": 275e12,

@@ -16,6 +16,7 @@ from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs
+from jaxerm.models.qwen3_vl.model import Cache, Qwen3VL
 
 _VISION = ("<|vision_", "<|image_", "<|video_")
 
@@ -118,6 +119,26 @@ def _truncate(logits: jax.Array, top_p: jax.Array, top_k: jax.Array, min_p: jax.
     return jnp.where(logits >= threshold, logits, -jnp.inf)
 
 
+def prefill(model: Qwen3VL, inputs: Inputs, *, room: int, samples: int = 1) -> tuple[jax.Array, jax.Array, Cache]:
+    """Reads each prompt once, for `samples` answers of at most `room` tokens.
+
+    Returns:
+      Of each of the B * samples answers: the hidden state of the prompt's last token, float[R, H]; the position of the
+      answer's first, int32[R]; the cache with what was read and room behind.
+    """
+    batch, length = inputs.tokens.shape
+    hidden, cache = model.hidden_states(inputs, model.empty_cache(batch, length + room))
+    last = jnp.sum(inputs.segment_ids > 0, axis=1) - 1
+    hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+    start = jnp.take_along_axis(jnp.max(inputs.positions, axis=1), last[:, None], axis=1)[:, 0] + 1
+
+    def copies(x, axis=0):
+        return jnp.repeat(x, samples, axis=axis)
+
+    cache = Cache(copies(cache.key, 1), copies(cache.value, 1), copies(cache.segment_ids))
+    return copies(hidden), copies(start), model.in_place(cache)
+
+
 @partial(jax.jit, static_argnames=("graphdef", "max_new_tokens", "samples"))
 def generate(
     graphdef: nnx.GraphDef,
@@ -146,29 +167,21 @@ def generate(
     config: Qwen3VLConfig = model.config
     stops = jnp.asarray(config.stop_token_ids)
     batch, length = inputs.tokens.shape
-    hidden, cache = model.hidden_states(inputs, model.empty_cache(batch, length + max_new_tokens))
-    last = jnp.sum(inputs.segment_ids > 0, axis=1) - 1
-    hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
-    start = jnp.take_along_axis(jnp.max(inputs.positions, axis=1), last[:, None], axis=1)[:, 0] + 1
-
-    def copies(x, axis=0):
-        return jnp.repeat(x, samples, axis=axis)
-
-    cache = type(cache)(copies(cache.key, 1), copies(cache.value, 1), copies(cache.segment_ids))
-    hidden, start = copies(hidden), copies(start)
+    hidden, start, cache = prefill(model, inputs, room=max_new_tokens, samples=samples)
     rows = batch * samples
     each = jnp.arange(rows)
     temperature, cuts = sampling["temperature"], [sampling[name] for name in ("top_p", "top_k", "min_p")]
     repetition, presence = sampling["repetition_penalty"], sampling["presence_penalty"]
     asked = jnp.zeros((batch, len(banned)), bool)
     asked = asked.at[jnp.arange(batch)[:, None], inputs.tokens].max(inputs.segment_ids > 0)
+    asked = jnp.repeat(asked, samples, axis=0)
 
     def draw(hidden, step, answered):
         logits = jnp.where(banned, -jnp.inf, model.unembed(hidden))
         logits = jax.lax.cond(
             (repetition == 1) & (presence == 0),
             lambda: logits,
-            lambda: _penalise(logits, answered, copies(asked), repetition, presence),
+            lambda: _penalise(logits, answered, asked, repetition, presence),
         )
         tempered = logits / jnp.maximum(temperature, 1e-6)
 

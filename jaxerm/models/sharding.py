@@ -94,6 +94,11 @@ def shard_state(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(jax.device_put, tree, state_shardings(tree, mesh))
 
 
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Rows of a batch over data and fsdp."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
@@ -107,6 +112,48 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, sharding)
 
 
+def activation_sharding(mesh: Mesh, shape: Sequence[int], rows: int = 0, heads: int | None = None) -> NamedSharding:
+    """Rows over data and fsdp, heads over tensor; an axis that does not divide evenly stays whole.
+
+    Args:
+      shape: of the array.
+      rows, heads: which of its axes they are.
+    """
+    spec: list[Any] = [None] * len(shape)
+    if shape[rows] % (mesh.shape["data"] * mesh.shape["fsdp"]) == 0:
+        spec[rows] = ("data", "fsdp")
+    if heads is not None and shape[heads] % mesh.shape["tensor"] == 0:
+        spec[heads] = "tensor"
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def keep_rows(x: jax.Array, mesh: Mesh | None, rows: int = 0, heads: int | None = None) -> jax.Array:
+    """Tells the compiler that rows of activations stay where they are, and the parameters come to them.
+
+    It would spread the embedded tokens as the table of embeddings is, over hidden units, and every layer would
+    then hold all rows of the batch.
+
+    Args:
+      mesh: None, or of one device: nothing to tell.
+      rows, heads: see `activation_sharding`.
+    """
+    if mesh is None or mesh.size == 1:
+        return x
+    return jax.lax.with_sharding_constraint(x, activation_sharding(mesh, x.shape, rows, heads))
+
+
+def keep_state(tree: Any, mesh: Mesh | None) -> Any:
+    """Tells the compiler that gradients lie as the rules have their parameters; it may make them whole otherwise.
+
+    Args:
+      tree: of parameters, or shaped like them.
+      mesh: None, or of one device: nothing to tell.
+    """
+    if mesh is None or mesh.size == 1:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, state_shardings(tree, mesh))
+
+
 def shard_rows(tree: Any, like: Any) -> Any:
     """Places host arrays that every process holds whole beside parameters: rows over data and fsdp if they divide.
 
@@ -117,7 +164,7 @@ def shard_rows(tree: Any, like: Any) -> Any:
     sharding = next((leaf.sharding for leaf in jax.tree.leaves(like) if hasattr(leaf, "sharding")), None)
     if not isinstance(sharding, NamedSharding) or sharding.mesh.size == 1:
         return tree
-    rows, whole = batch_sharding(sharding.mesh), NamedSharding(sharding.mesh, PartitionSpec())
+    rows, whole = batch_sharding(sharding.mesh), replicated(sharding.mesh)
     shards = sharding.mesh.shape["data"] * sharding.mesh.shape["fsdp"]
 
     def place(x):
@@ -150,7 +197,7 @@ def host_shard(mesh: Mesh) -> tuple[int, int]:
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """The same array on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return jax.device_put(tree, replicated(mesh))
 
 
 def per_shard(

@@ -27,8 +27,10 @@ def open_topology(topology: str) -> tuple[list[Any], Chip | None, str]:
         return devices[: int(shape)], None, "cpu"
     if kind not in CHIPS or not shape:
         raise ValueError(f"topology {topology!r}: name a chip and its arrangement, such as v6e:4x4; chips: {[*CHIPS]}")
-    # Nothing is asked of the metadata service that real TPU machines have.
+    # Nothing is asked of the metadata service that real TPU machines have, and no chip is taken: a process beside this
+    # one may hold libtpu too.
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     from jax.experimental import topologies
 
     try:

@@ -8,14 +8,14 @@ from collections import defaultdict
 
 KINDS = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "collective-permute")
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8}
-_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) .*\{$")
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\) -> .*\{$")
 _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 _OPERATION = re.compile(r"= (.*?) ([\w-]+)\(")
 _CHANNEL = re.compile(r"channel_id=(\d+)")
 _CALLED = re.compile(r"(?:body|to_apply|calls|condition|true_computation|false_computation)=%?([\w.-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _CONDITION = re.compile(r"condition=%?([\w.-]+)")
-_CONSTANT = re.compile(r"s32\[\]\S* constant\((\d+)\)")
+_CONSTANT = re.compile(r"[su]32\[\]\S* constant\((\d+)\)")
 
 
 def collective_bytes(text: str) -> dict[str, int]:

@@ -6,11 +6,14 @@ import math
 from typing import Any
 
 
-def program_flops(jaxpr: Any) -> float:
+def program_flops(jaxpr: Any, turns: int = 1) -> float:
     """Operations of all matmuls of a traced program, over all devices, recomputation included.
 
-    It is the program as it is handed to the compiler. Scans are multiplied out, the body of a `lax.while_loop` counts
-    once; splash kernels count the blocks they visit.
+    It is the program as it is handed to the compiler. Scans are multiplied out; splash kernels count the blocks they
+    visit.
+
+    Args:
+      turns: how often the body of a `lax.while_loop` counts, whose length no program tells.
     """
     total = 0.0
     for equation in jaxpr.eqns:
@@ -29,15 +32,15 @@ def program_flops(jaxpr: Any) -> float:
             scope = str(equation.source_info.name_stack)
             side = params["grid_mapping"].grid[-1]
             share = (side + 1) / (2 * side) if "splash_causal" in scope else 1.0
-            total += blocks * share * program_flops(params["jaxpr"])
+            total += blocks * share * program_flops(params["jaxpr"], turns)
         else:
-            inner = sum(program_flops(sub) for sub in _inner(params))
-            if name == "scan":
-                inner *= params["length"]
+            inner = sum(program_flops(sub, turns) for sub in _inner(params))
+            if name in ("scan", "while"):
+                inner *= params["length"] if name == "scan" else turns
             elif name == "shard_map":
                 inner *= math.prod(params["mesh"].shape.values())
             elif name == "cond":
-                inner = max((program_flops(getattr(b, "jaxpr", b)) for b in params["branches"]), default=0.0)
+                inner = max((program_flops(getattr(b, "jaxpr", b), turns) for b in params["branches"]), default=0.0)
             total += inner
     return total
 

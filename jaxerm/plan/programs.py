@@ -1,10 +1,9 @@
-"""The programs of a recipe as functions of shapes: what training runs, with nothing loaded and no data made."""
+"""The programs of a recipe as functions of shapes: what a run compiles, with nothing loaded and no data made."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from jaxerm.models.attention import Kernel
+from jaxerm.models.language import LanguageModel
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.flops import decode_flops, forward_flops
 from jaxerm.models.qwen3_vl.inputs import Inputs, VisionInputs
-from jaxerm.models.qwen3_vl.model import abstract_model
+from jaxerm.models.qwen3_vl.model import Cache, abstract_model
 from jaxerm.models.qwen3_vl.sizes import SIZES, size_config
-from jaxerm.models.sharding import batch_sharding, state_shardings
+from jaxerm.models.sampler import Sampling, generate, prefill, row_keys
+from jaxerm.models.sharding import activation_sharding, replicated, state_shardings
 from jaxerm.recipe import GrpoRecipe, SftRecipe
-from jaxerm.train.losses import next_token_log_probs, sft_loss
+from jaxerm.train import sft
+from jaxerm.train.gauges import passes_of
+from jaxerm.train.objective import Objective, micro_gradients
+from jaxerm.train.rollouts import RolloutBatch
 from jaxerm.train.state import TrainState, make_optimizer
+from jaxerm.train.trainable import take_apart
 
 
 @dataclass(frozen=True)
@@ -33,34 +38,23 @@ class Program:
 
     Attributes:
       name: ``train_step``, ``prefill``, ``decode`` or ``scoring``.
-      function: what is compiled.
+      function: jitted.
       arguments: shapes with shardings.
-      model_flops: what the model needs for it, see `flops.forward_flops`.
-      resident: shapes with shardings that lie in memory beside it.
-      donate: arguments whose memory is used again.
+      settings: its static arguments.
+      model_flops: what the model needs for it, see `qwen3_vl.flops`.
+      weights: shapes with shardings of what is read from memory once a turn.
+      turns: of its loop of no fixed length, at most.
+      beside: shapes with shardings that lie in memory while it runs.
     """
 
     name: str
-    function: Callable[..., Any]
+    function: Any
     arguments: tuple[Any, ...]
+    settings: dict[str, Any]
     model_flops: float
-    resident: Any = None
-    donate: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a plan may change.
-
-    Attributes:
-      batch: rows of a training program.
-      remat: see `layers.REMAT_POLICIES`.
-      chunk: positions whose logits exist at once.
-    """
-
-    batch: int
-    remat: str = "full"
-    chunk: int = 512
+    weights: Any
+    turns: int = 1
+    beside: Any = field(default=None)
 
 
 def model_config(model: str) -> Qwen3VLConfig:
@@ -77,22 +71,6 @@ def model_config(model: str) -> Qwen3VLConfig:
     raise ValueError(f"{model}: no config.json there, and no released size ({', '.join(SIZES)}) in the name")
 
 
-def abstract_inputs(config: Qwen3VLConfig, rows: int, length: int, patches: int, mesh: Mesh) -> Inputs:
-    """Shapes of a batch, its rows spread over the mesh."""
-
-    def of(dtype, *shape):
-        return jax.ShapeDtypeStruct((rows, *shape), dtype, sharding=batch_sharding(mesh))
-
-    count, whole, real = patches, partial(of, jnp.int32), partial(of, jnp.float32)
-    vision = VisionInputs(
-        real(count, config.vision.patch_dim), whole(count, 2), whole(count), whole(count, 4), real(count, 4)
-    )
-    merged = count // config.vision.spatial_merge_size**2
-    return Inputs(
-        whole(length), whole(3, length), whole(length), whole(length), whole(merged), vision if patches else None
-    )
-
-
 def _spread(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -101,126 +79,172 @@ def _spread(tree: Any, mesh: Mesh) -> Any:
     )
 
 
+def _rows(mesh: Mesh, dtype: Any, *shape: int, rows: int = 0, heads: int | None = None) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=activation_sharding(mesh, shape, rows, heads))
+
+
+def _whole(mesh: Mesh, tree: Any) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)), tree)
+
+
+def abstract_inputs(config: Qwen3VLConfig, rows: int, length: int, patches: int, mesh: Mesh) -> Inputs:
+    """Shapes of a batch, its rows spread over the mesh."""
+    whole, real = partial(_rows, mesh, jnp.int32, rows), partial(_rows, mesh, jnp.float32, rows)
+    vision = VisionInputs(
+        real(patches, config.vision.patch_dim), whole(patches, 2), whole(patches), whole(patches, 4), real(patches, 4)
+    )
+    merged = patches // config.vision.spatial_merge_size**2
+    return Inputs(
+        whole(length), whole(3, length), whole(length), whole(length), whole(merged), vision if patches else None
+    )
+
+
+@partial(jax.jit, static_argnames=("graphdef", "room", "samples"))
+def _prefill(params, inputs, *, graphdef, room, samples):
+    model = nnx.merge(graphdef, params)
+    hidden, start, cache = prefill(model, inputs, room=room, samples=samples)
+    return model.unembed(hidden), start, cache
+
+
+@partial(jax.jit, static_argnames=("graphdef",), donate_argnums=4)
+def _decode(params, tokens, positions, slot, cache, *, graphdef):
+    model = nnx.merge(graphdef, params)
+    hidden, cache = model.decode(tokens, positions, slot, cache)
+    return model.unembed(hidden), model.in_place(cache)
+
+
 class _Model:
-    """A model of shapes on a mesh."""
+    """A model of shapes on a mesh, taken apart as a recipe trains it."""
 
-    def __init__(self, name: str, recipe: Any, mesh: Mesh, kernel: Kernel):
-        self.config, self.mesh = model_config(name), mesh
+    def __init__(self, name: str, recipe: SftRecipe | GrpoRecipe, mesh: Mesh, kernel: Kernel):
+        self.config, self.mesh, self.recipe = model_config(name), mesh, recipe
         kinds = {"dtype": jnp.dtype(recipe.dtype.compute), "param_dtype": jnp.dtype(recipe.dtype.param)}
-        self.graphdef, state = nnx.split(abstract_model(self.config, **kinds, kernel=kernel))
-        self.params = _spread(state, mesh)
+        graphdef, state = nnx.split(abstract_model(self.config, **kinds, kernel=kernel))
+        parts = take_apart(LanguageModel(graphdef, state, None), recipe)
+        self.graphdef = parts.model.graphdef
+        self.learns, self.frozen = _spread(parts.params, mesh), _spread(parts.frozen, mesh)
+        self.params = nnx.merge_state(self.learns, self.frozen)
+        self.optimizer = make_optimizer(recipe.optimizer)
+        self.state = _spread(jax.eval_shape(lambda p: TrainState.create(p, self.optimizer), self.learns), mesh)
 
-    def rows(self, dtype: Any, *shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=batch_sharding(self.mesh))
+    def _learning(self, rows: int, length: int, patches: int) -> float:
+        text, vision = passes_of(self.recipe)
+        without = forward_flops(self.config, rows, length, 0)
+        return text * without + vision * (forward_flops(self.config, rows, length, patches) - without)
 
-    def log_probs(self, params: Any, inputs: Inputs, remat: str, chunk: int) -> jax.Array:
-        return next_token_log_probs(nnx.merge(self.graphdef, params), inputs, remat=remat, chunk=chunk)
+    def sft_step(self) -> Program:
+        recipe, mesh = self.recipe, self.mesh
+        rows, length, patches = recipe.batch_size, recipe.max_length, recipe.max_patches
+        inputs = abstract_inputs(self.config, rows, length, patches, mesh)
+        weights, rate = _rows(mesh, jnp.float32, rows, length), jax.ShapeDtypeStruct((), jnp.float32)
+        settings = {"graphdef": self.graphdef, "optimizer": self.optimizer, "accumulate": recipe.accumulate}
+        settings |= {"remat": recipe.remat, "chunk": recipe.logits_chunk}
+        arguments = (self.state, self.frozen, inputs, weights, rate)
+        flops = self._learning(rows, length, patches)
+        return Program("train_step", sft.train_step, arguments, settings, flops, self.params)
 
-    def train_step(self, recipe: Any, choices: Choices, length: int, patches: int) -> Program:
-        optimizer = make_optimizer(recipe.optimizer)
-        state = _spread(jax.eval_shape(lambda p: TrainState.create(p, optimizer), self.params), self.mesh)
-        inputs = abstract_inputs(self.config, choices.batch, length, patches, self.mesh)
+    def grpo_step(self) -> Program:
+        recipe, mesh = self.recipe, self.mesh
+        rows = training_rows(recipe)
+        length = recipe.max_prompt_length + recipe.max_new_tokens
+        inputs = abstract_inputs(self.config, rows, length, recipe.max_patches, mesh)
+        each = _rows(mesh, jnp.float32, rows, length)
+        batch = RolloutBatch(inputs, each, each, _rows(mesh, jnp.float32, rows))
+        banned = jax.ShapeDtypeStruct((self.config.text.vocab_size,), bool)
+        count = jax.ShapeDtypeStruct((), jnp.float32)
+        arguments = (self.learns, batch, each, each, banned, count, count, self.frozen)
+        settings = {"graphdef": self.graphdef, "objective": Objective.of(recipe)}
+        flops = self._learning(rows, length, recipe.max_patches)
+        return Program("train_step", micro_gradients, arguments, settings, flops, self.params)
 
-        def step(state, inputs, weights, rate):
-            def loss_of(params):
-                model = nnx.merge(self.graphdef, params)
-                return sft_loss(model, inputs, weights, remat=choices.remat, chunk=choices.chunk)
-
-            loss, gradients = jax.value_and_grad(loss_of)(state.params)
-            return (*state.apply(gradients, optimizer, rate), loss)
-
-        weights, rate = self.rows(jnp.float32, choices.batch, length), jax.ShapeDtypeStruct((), jnp.float32)
-        flops = 3 * forward_flops(self.config, choices.batch, length, patches)
-        return Program("train_step", step, (state, inputs, weights, rate), flops, donate=(0,))
-
-    def scoring(self, rows: int, length: int, patches: int, choices: Choices) -> Program:
+    def prefill(self, rows: int, length: int, patches: int, room: int, samples: int) -> Program:
         inputs = abstract_inputs(self.config, rows, length, patches, self.mesh)
-
-        def score(params, inputs):
-            return self.log_probs(params, inputs, "none", choices.chunk)
-
-        return Program("scoring", score, (self.params, inputs), forward_flops(self.config, rows, length, patches))
-
-    def prefill(self, rows: int, length: int, patches: int, room: int) -> Program:
-        inputs = abstract_inputs(self.config, rows, length, patches, self.mesh)
-
-        def prefill(params, inputs):
-            model = nnx.merge(self.graphdef, params)
-            hidden, cache = model.hidden_states(inputs, model.empty_cache(rows, length + room))
-            return model.unembed(hidden[:, -1]), jax.lax.with_sharding_constraint(cache, self._cache(rows, 0)[1])
-
+        settings = {"graphdef": self.graphdef, "room": room, "samples": samples}
         flops = forward_flops(self.config, rows, length, patches, predicted=1)
-        return Program("prefill", prefill, (self.params, inputs), flops)
+        return Program("prefill", _prefill, (self.params, inputs), settings, flops, self.params)
 
     def decode(self, rows: int, length: int) -> Program:
-        cache, shardings = self._cache(rows, length)
-
-        def decode(params, tokens, positions, slot, cache):
-            model = nnx.merge(self.graphdef, params)
-            hidden, cache = model.decode(tokens, positions, slot, cache)
-            return model.unembed(hidden), jax.lax.with_sharding_constraint(cache, shardings)
-
-        tokens, slot = self.rows(jnp.int32, rows), jax.ShapeDtypeStruct((), jnp.int32)
+        text = self.config.text
+        shape = (text.num_layers, rows, length, text.num_kv_heads, text.head_dim)
+        wide = _rows(self.mesh, jnp.dtype(self.recipe.dtype.compute), *shape, rows=1, heads=3)
+        cache = Cache(wide, wide, _rows(self.mesh, jnp.int32, rows, length))
+        tokens, slot = _rows(self.mesh, jnp.int32, rows), jax.ShapeDtypeStruct((), jnp.int32)
+        arguments = (self.params, tokens, tokens, slot, cache)
         flops = decode_flops(self.config, rows, length)
-        return Program("decode", decode, (self.params, tokens, tokens, slot, cache), flops, donate=(4,))
+        return Program("decode", _decode, arguments, {"graphdef": self.graphdef}, flops, (self.params, cache))
 
-    def _cache(self, rows: int, length: int) -> tuple[Any, Any]:
-        """Shapes of a cache, rows and key heads spread, and its shardings."""
-        cache = jax.eval_shape(lambda p: nnx.merge(self.graphdef, p).empty_cache(rows, length), self.params)
-        batch = ("data", "fsdp")
-        heads = "tensor" if self.config.text.num_kv_heads % self.mesh.shape["tensor"] == 0 else None
-        wide = NamedSharding(self.mesh, PartitionSpec(None, batch, None, heads, None))
-        shardings = type(cache)(wide, wide, NamedSharding(self.mesh, PartitionSpec(batch)))
-        spread = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), cache, shardings)
-        return spread, shardings
+    def scoring(self) -> Program:
+        """A lot of critiques, as the sampler writes them: one prefill and as many tokens as there may be."""
+        reward, mesh = self.recipe.reward, self.mesh
+        rows, length, new = reward.rows, reward.max_prompt_length, reward.max_new_tokens
+        inputs = abstract_inputs(self.config, rows, length, reward.max_patches, mesh)
+        keys = _whole(mesh, jax.eval_shape(lambda: row_keys(0, np.arange(rows))))
+        banned = jax.ShapeDtypeStruct((self.config.text.vocab_size,), bool)
+        arguments = (self.params, inputs, banned, keys, jax.eval_shape(Sampling().arrays))
+        function = jax.jit(partial(generate, self.graphdef, max_new_tokens=new))
+        flops = forward_flops(self.config, rows, length, reward.max_patches, predicted=1)
+        # Each token sees the prompt and those before it: on average half of the answer.
+        flops += new * decode_flops(self.config, rows, length + (new + 1) / 2)
+        return Program("scoring", function, arguments, {}, flops, self.params, new)
 
 
-def programs_of(recipe: SftRecipe | GrpoRecipe, mesh: Mesh, kernel: Kernel, choices: Choices) -> list[Program]:
-    """Everything a run of the recipe compiles for its models.
+def training_rows(recipe: SftRecipe | GrpoRecipe) -> int:
+    """Rows whose gradients are taken at once."""
+    if isinstance(recipe, SftRecipe):
+        return recipe.batch_size // recipe.accumulate
+    return recipe.micro_batch or recipe.mini_batch * recipe.rollouts
 
-    The loss of a train step is the mean log-prob of the tokens, for GRPO as well: its objective adds a few numbers a
-    token, which take no memory and no time to speak of.
+
+def programs_of(recipe: SftRecipe | GrpoRecipe, mesh: Mesh, kernel: Kernel, only: str | None = None) -> list[Program]:
+    """What a run of the recipe compiles for its models, in the functions it calls.
+
+    Left out are programs that take no more than those here: the log-probs of frozen weights (the forward half of
+    GRPO's train step) and the optimiser's own step in GRPO.
+
+    Args:
+      only: name of one program, alone on the machine: nothing lies beside it.
 
     Raises:
-      ValueError: rows that cannot be shared out among the devices.
+      ValueError: rows that cannot be shared out among the devices; roles with devices of their own; no such program.
     """
-    shards = int(mesh.shape["data"] * mesh.shape["fsdp"])
-    if choices.batch % shards:
-        raise ValueError(
-            f"{choices.batch} rows cannot be shared out among {shards} devices: change the batch or the mesh"
-        )
+    rows, shards = training_rows(recipe), mesh.shape["data"] * mesh.shape["fsdp"]
+    if rows % shards:
+        raise ValueError(f"{rows} rows cannot be shared out among {shards} devices: change the batch or the mesh")
     if isinstance(recipe, SftRecipe):
-        model = _Model(recipe.model, recipe, mesh, kernel)
-        return [model.train_step(recipe, choices, recipe.max_length, recipe.max_patches)]
+        programs = [_Model(recipe.model, recipe, mesh, kernel).sft_step()]
+    else:
+        programs = _grpo_programs(recipe, mesh, kernel)
+    if only is None:
+        return programs
+    found = [replace(program, beside=None) for program in programs if program.name == only]
+    if not found:
+        raise ValueError(f"program {only!r} is none of this recipe; there are {', '.join(p.name for p in programs)}")
+    return found
+
+
+def _grpo_programs(recipe: GrpoRecipe, mesh: Mesh, kernel: Kernel) -> list[Program]:
+    if recipe.role_to_mesh:
+        raise ValueError("role_to_mesh: a plan is made for roles that share all devices; leave it out")
     policy = _Model(recipe.policy, recipe, mesh, kernel)
-    judge = None if recipe.judge is None else _Model(recipe.judge, recipe, mesh, kernel)
-    judge_params = None if judge is None else judge.params
-    reward, longest = recipe.reward, recipe.max_prompt_length + recipe.max_new_tokens
-    prompts = _fitting(recipe.rollout_prompts or recipe.prompts_per_step, shards)
-    train = policy.train_step(recipe, choices, longest, recipe.max_patches)
-    # Colocated: optimiser, reference and reward model stay where they are while anything else runs.
-    state, reference = train.arguments[0], policy.params
-    accumulated = [policy.params] if recipe.micro_batch else []
-    beside = {
-        "train_step": [judge_params, reference, accumulated],
-        "policy": [(state.opt_state, state.step), judge_params, reference],
-        "judge": [state, reference],
-    }
-    programs = [
-        replace(train, resident=beside["train_step"]),
-        replace(policy.prefill(prompts, recipe.max_prompt_length, recipe.max_patches, recipe.max_new_tokens),
-                resident=beside["policy"]),
-        replace(policy.decode(prompts * recipe.rollouts, longest), resident=beside["policy"]),
-    ]  # fmt: skip
-    if judge is not None:
-        rows = _fitting(reward.rows, shards)
-        scoring = judge.scoring(rows, reward.max_prompt_length, reward.max_patches, choices)
-        programs.append(replace(scoring, resident=beside["judge"]))
+    judged = recipe.reward is not None and recipe.reward.model is not None and recipe.reward.url is None
+    # The judge is never trained: its own split does not matter, and LoRA is the policy's.
+    plain = recipe.model_copy(update={"lora": None, "freeze": []})
+    judge = _Model(recipe.reward.model, plain, mesh, kernel) if judged else None
+    # With LoRA the reference shares what is frozen; else it is a model of its own.
+    reference = policy.learns if recipe.reference is None else policy.params
+    beside_all = [reference, judge.params if judge else None]
+    prompts = min(recipe.rollout_prompts or recipe.prompts_per_step, recipe.prompts_per_step)
+    longest = recipe.max_prompt_length + recipe.max_new_tokens
+    moments = (policy.state.opt_state, policy.state.step)
+    several = recipe.micro_batch not in (None, recipe.mini_batch * recipe.rollouts)
+    # Gradients of the micro-batches before this one are added up.
+    programs = [replace(policy.grpo_step(), beside=[beside_all, moments, policy.learns if several else None])]
+    read = policy.prefill(prompts, recipe.max_prompt_length, recipe.max_patches, recipe.max_new_tokens, recipe.rollouts)
+    write = policy.decode(prompts * recipe.rollouts, longest)
+    programs += [replace(program, beside=[beside_all, moments]) for program in (read, write)]
+    if judge:
+        programs.append(replace(judge.scoring(), beside=[reference, policy.state, policy.frozen]))
     return programs
-
-
-def _fitting(rows: int, shards: int) -> int:
-    return max(shards, rows // shards * shards)
 
 
 def resident_bytes(tree: Any) -> int:

@@ -7,14 +7,22 @@ from typing import Any
 from jaxerm.models.chips import GIB
 
 
+def as_overrides(changes: dict[str, Any]) -> str:
+    """Changes to a recipe as they are typed behind a command: ``remat=full mesh.tensor=2``."""
+    flat = {}
+    for key, value in changes.items():
+        flat |= {f"{key}.{axis}": size for axis, size in value.items()} if isinstance(value, dict) else {key: value}
+    return " ".join(f"{key}={value}" for key, value in flat.items())
+
+
 def plan_lines(result: dict[str, Any]) -> str:
     """A table of a plan: memory a chip, operations, what bounds the step, and whether it fits."""
     limit = result["hbm_limit_bytes"]
     mesh = " x ".join(f"{axis} {size}" for axis, size in result["mesh"].items() if size > 1) or "one device"
-    choices = ", ".join(f"{name} {value}" for name, value in result["choices"].items())
-    lines = [
-        f"{result['topology']}: {result['devices']} devices ({mesh}), attention by {result['attention']}; {choices}"
-    ]
+    lines = [f"{result['topology']}: {result['devices']} devices ({mesh}), attention by {result['attention']}"]
+    if any(entry["name"] == "train_step" for entry in result["programs"]):
+        chunk = result["logits_chunk"] or "all"
+        lines[0] += f"; {result['rows']} rows at once, remat {result['remat']}, logits of {chunk} positions"
     lines.append(
         f"{'program':12} {'GiB a chip':>10} {'TFLOPs':>10} {'/ model':>8} {'seconds >=':>10} {'MFU <=':>7}  bound by"
     )
@@ -25,9 +33,9 @@ def plan_lines(result: dict[str, Any]) -> str:
             slowest = max(entry["bound_seconds"], key=entry["bound_seconds"].get)
             row += f" {entry['step_seconds_at_least']:10.3g} {entry['mfu_at_most']:7.0%}  {slowest}"
         lines.append(row + ("" if entry["fits"] else "  DOES NOT FIT"))
-    room = f" of {limit / GIB:.0f} GiB" if limit else ""
+    room = f" of {limit / GIB:.2f} GiB" if limit else ""
     lines.append(f"{'fits' if result['fits'] else 'does not fit'}: {result['hbm_bytes'] / GIB:.1f}{room}")
     if not result["fits"]:
         near = result.get("nearest")
-        lines.append("nearest that fits: " + (", ".join(f"{k} {v}" for k, v in near.items()) if near else "none found"))
+        lines.append("nearest that fits: " + (as_overrides(near) if near else "none found"))
     return "\n".join(lines)

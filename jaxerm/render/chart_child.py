@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 from jaxerm.render import sandbox, wire
 from jaxerm.render.types import RenderOptions
 
+_PLOTLY = "plotly draws in a browser, which code may not start; charts are drawn by matplotlib and what stands on it"
+
 
 class _Sink:
     """A file that matplotlib writes raw pixels to; keeps the RGBA buffer, uint8[H, W, 4]."""
@@ -37,6 +39,7 @@ class Capture:
 
     def install(self) -> None:
         """Replaces what writes files or opens windows. Nothing here is security: that is what the layers are for."""
+        import matplotlib
         import matplotlib.pyplot as plt
         from matplotlib.backend_bases import FigureCanvasBase
         from matplotlib.figure import Figure
@@ -66,6 +69,8 @@ class Capture:
         Figure.show = lambda figure, *args, **kwargs: capture.finish(figure)
         plt.show = show
         plt.close = close_figure
+        # A backend with windows is asked for on a desk; the picture is the same without.
+        matplotlib.use = plt.switch_backend = lambda *args, **kwargs: None
         # "Make the folder, save into it": nothing is saved here, so no folder is needed either.
         os.mkdir = lambda path, mode=0o777, *, dir_fd=None: None
 
@@ -113,6 +118,8 @@ class Capture:
 
     def fail(self, kind: str, text: str) -> NoReturn:
         """Answers with an error and ends the process."""
+        if "plotly" in sys.modules and kind == "exception":
+            text = f"{text} ({_PLOTLY})"
         wire.write_reply(self._send, wire.Reply(0, wire.ERROR, {"kind": kind, "text": text}))
         os._exit(0)
 

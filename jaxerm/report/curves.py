@@ -29,16 +29,23 @@ def number(value: float | int | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
-def _tick(value: float) -> str:
-    """An axis label: like `number`, without zeros that say nothing."""
-    text = number(value)
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text.replace(".00e", "e")
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """Axis labels: as many decimals as tell neighbours apart, and no zeros that say nothing."""
+    step = abs(values[1] - values[0]) if len(values) > 1 else 1.0
+    largest = max(abs(value) for value in values)
+    if largest >= 1e5 or largest < 1e-3:
+        texts = [f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e").replace(".00e", "e") for value in values]
+        return ["0" if text == "0e0" else text for text in texts]
+    decimals = max(0, math.ceil(-math.log10(step) - 1e-9) + 1)
+    texts = [f"{value:.{decimals}f}" for value in values]
+    return [text.rstrip("0").rstrip(".") if "." in text else text for text in texts]
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Round numbers that span [low, high]: about `count` of them, in steps of 1, 2, 2.5 or 5 times a power of ten."""
-    if not high > low:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    if high - low <= 1e-5 * max(abs(low), abs(high)):
+        # As good as constant: in the middle; zeros lie on the axis.
+        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low or high else (0.0, 1.0)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
@@ -97,14 +104,14 @@ def line_chart(
         return f"{across:.1f},{down:.1f}"
 
     parts = [f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label, quote=True)}">']
-    for tick in y_ticks:
+    for tick, text in zip(y_ticks, tick_texts(y_ticks), strict=True):
         y = at(x_low, tick).split(",")[1]
         parts.append(f'<path class="rule" d="M{left},{y}H{width - right}"/>')
-        parts.append(f'<text class="tick" x="{left - 8}" y="{y}" dy=".32em" text-anchor="end">{_tick(tick)}</text>')
-    for tick in x_ticks:
+        parts.append(f'<text class="tick" x="{left - 8}" y="{y}" dy=".32em" text-anchor="end">{text}</text>')
+    for tick, text in zip(x_ticks, tick_texts(x_ticks) if x_ticks else (), strict=True):
         x = at(tick, y_ticks[0]).split(",")[0]
         anchor = "end" if float(x) > width - 24 else "middle"
-        parts.append(f'<text class="tick" x="{x}" y="{height - 6}" text-anchor="{anchor}">{_tick(tick)}</text>')
+        parts.append(f'<text class="tick" x="{x}" y="{height - 6}" text-anchor="{anchor}">{text}</text>')
     for step, word in (markers or {}).items():
         if x_low <= step <= x_high:
             x = at(step, y_ticks[0]).split(",")[0]

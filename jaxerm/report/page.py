@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from markupsafe import Markup
 from PIL import Image
 
 from jaxerm.critique import Critique
+from jaxerm.report.bars import colour, lanes, stacked_bars
 from jaxerm.report.curves import COLOURS, line_chart, number
-from jaxerm.report.sections import Curves, Picture, Section
-from jaxerm.runs import read_metrics
+from jaxerm.report.sections import Curves, Picture, Section, TimeLine
 
 MAX_BYTES = 3_000_000
 """A report stays below this: it is mailed about. Pictures shrink until it does."""
@@ -55,12 +55,38 @@ def _charts(section: Curves) -> list[dict[str, Any]]:
         legend = [{"name": name, "colour": i % COLOURS} for i, name in enumerate(section.series)]
         svg = line_chart(section.series, section.title, markers=section.markers)
         return [{"svg": Markup(svg), "legend": legend if len(legend) > 1 else [], "title": "", "last": ""}]
+    runs = {section.name: section.series, **section.others}
     charts = []
-    for name, (steps, values) in section.series.items():
-        svg = line_chart({name: (steps, values)}, name, width=330, height=150, markers=section.markers)
-        last = next((value for value in reversed(values) if value is not None), None)
-        charts.append({"svg": Markup(svg), "legend": [], "title": name, "last": number(last)})
+    for name in dict.fromkeys(name for series in runs.values() for name in series):
+        # A run without this metric keeps its place, so that the other keeps its colour.
+        lines = {run: series.get(name, ((), ())) for run, series in runs.items()}
+        svg = line_chart(lines, name, width=330, height=150, markers=section.markers)
+        lasts = [next((v for v in reversed(values) if v is not None), None) for _, values in lines.values()]
+        last = " · ".join(number(value) for value in lasts)
+        charts.append({"svg": Markup(svg), "legend": [], "title": name, "last": last})
     return charts
+
+
+def _legend(section: Section) -> list[dict[str, Any]]:
+    """Names and colours that hold for all charts of a section."""
+    if isinstance(section, TimeLine):
+        return [{"name": name, "colour": colour(name)} for name in section.parts]
+    if isinstance(section, Curves) and section.others:
+        return [{"name": name, "colour": i % COLOURS} for i, name in enumerate((section.name, *section.others))]
+    return []
+
+
+def _bars(section: TimeLine) -> list[tuple[str, Markup]]:
+    """The charts of a time line, each with a title."""
+    charts = [("seconds of each step; the line across is the step's whole", _step_bars(section))]
+    return charts + [
+        (f"step {step}, from its start", Markup(lanes(spans, f"{section.title}: step {step}")))
+        for step, spans in section.spans.items()
+    ]
+
+
+def _step_bars(section: TimeLine) -> Markup:
+    return Markup(stacked_bars(section.steps, section.parts, section.total, section.title))
 
 
 def _cell(value: Any) -> dict[str, Any]:
@@ -93,8 +119,19 @@ def _best(rounds: Sequence[Any]) -> int | None:
     return -max(scored)[1] if scored else None
 
 
-def render_report(title: str, summary: dict[str, Any], sections: Sequence[Section], longest: int = _SIDES[0]) -> str:
-    """The HTML of a report, its pictures at most `longest` pixels wide or high; see `write_report`."""
+def render_report(
+    title: str,
+    summary: dict[str, Any],
+    sections: Sequence[Section],
+    longest: int = _SIDES[0],
+    address: Callable[[Picture], str] | None = None,
+) -> str:
+    """The HTML of a report, see `write_report`.
+
+    Args:
+      longest: side of a picture in pixels, at most.
+      address: of a picture; None puts every picture into the page.
+    """
     here = Path(__file__).parent
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here),
@@ -103,8 +140,8 @@ def render_report(title: str, summary: dict[str, Any], sections: Sequence[Sectio
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    env.filters.update(number=number, cell=_cell, best=_best, charts=_charts)
-    env.filters["picture"] = lambda picture: encode_picture(picture, longest)
+    env.filters.update(number=number, cell=_cell, best=_best, charts=_charts, legend=_legend, bars=_bars)
+    env.filters["picture"] = address or (lambda picture: encode_picture(picture, longest))
     env.tests["critique"] = lambda said: isinstance(said, Critique)
     tiles, facts = _summary(summary)
     style = Markup((here / "style.css").read_text(encoding="utf-8"))
@@ -138,29 +175,3 @@ def write_report(path: str | Path, title: str, summary: dict[str, Any], sections
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
     return path
-
-
-def run_curves(run_dir: str | Path, title: str = "Metrics", note: str = "") -> Curves:
-    """Every numeric metric of a run folder as a small chart of its own."""
-    series: dict[str, tuple[list[float], list[float]]] = {}
-    for row in read_metrics(run_dir):
-        for name, value in row.items():
-            if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool):
-                steps, values = series.setdefault(name, ([], []))
-                steps.append(row["step"])
-                values.append(value)
-    return Curves(title, series, note=note, separate=True)
-
-
-def run_report(run_dir: str | Path, sections: Sequence[Section] = (), summary: dict[str, Any] | None = None) -> Path:
-    """Writes ``report.html`` into a run folder: its curves out of ``metrics.jsonl``, then `sections`.
-
-    Raises:
-      FileNotFoundError: the folder has no ``metrics.jsonl``.
-    """
-    run_dir = Path(run_dir)
-    if not (run_dir / "metrics.jsonl").is_file():
-        raise FileNotFoundError(f"{run_dir} has no metrics.jsonl: it is no run folder, or nothing has run there yet")
-    steps = [row["step"] for row in read_metrics(run_dir)]
-    summary = {"steps": max(steps, default=0), **(summary or {})}
-    return write_report(run_dir / "report.html", run_dir.name, summary, [run_curves(run_dir), *sections])

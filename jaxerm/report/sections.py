@@ -27,6 +27,8 @@ class Curves:
       series: label -> (steps, values), of equal length; None and NaN leave a gap.
       separate: one small chart for each series, each with its own scale, instead of all in one.
       markers: step -> word, drawn as a vertical line: where a phase begins, say.
+      others: name of another run -> its series, drawn over those of the same label; only with `separate`.
+      name: of the run the series are of, where there are others.
     """
 
     kind: ClassVar[str] = "curves"
@@ -35,6 +37,38 @@ class Curves:
     note: str = ""
     separate: bool = False
     markers: Mapping[float, str] = field(default_factory=dict)
+    others: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float | None]]]] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass
+class TimeLine:
+    """Where the time of each step goes, and what happened when within one of them.
+
+    Attributes:
+      steps: with figures.
+      parts: kind of work -> seconds at each step; None where it is missing.
+      total: seconds of each step.
+      spans: step -> spans of device and host, see `bars.lanes`.
+    """
+
+    kind: ClassVar[str] = "timeline"
+    title: str
+    steps: Sequence[int]
+    parts: Mapping[str, Sequence[float | None]]
+    total: Sequence[float | None]
+    spans: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass
+class Listing:
+    """Text as it is, folded away until it is asked for."""
+
+    kind: ClassVar[str] = "listing"
+    title: str
+    text: str
+    note: str = ""
 
 
 @dataclass
@@ -60,13 +94,20 @@ class PairGallery:
 
 @dataclass
 class Rollout:
-    """One answer of the policy. `image` None: it did not render. `reward` None: it was not scored."""
+    """One answer of the policy. `image` None: it did not render. `reward` None: it was not scored.
+
+    Attributes:
+      parts: name of a reward -> what it gave.
+      critique: what the reward model said of it.
+    """
 
     image: Picture | None
     code: str
     reward: float | None
     advantage: float | None = None
     note: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    critique: Said = None
 
 
 @dataclass
@@ -114,4 +155,4 @@ class Figures:
     note: str = ""
 
 
-Section = Curves | PairGallery | RolloutGallery | Refinement | Figures
+Section = Curves | TimeLine | PairGallery | RolloutGallery | Refinement | Figures | Listing

@@ -24,7 +24,7 @@ class _KeepBest:
 
 
 class Checkpoints:
-    """The checkpoints of one run: the newest, and the best by held-out loss.
+    """The checkpoints of one run: the newest, and the best on held-out material.
 
     Args:
       directory: absolute.
@@ -32,7 +32,7 @@ class Checkpoints:
       read_only: change nothing there: another process may be writing.
 
     Attributes:
-      best: step of the one with the lowest held-out loss; None if none was measured.
+      best: step of the one with the lowest held-out loss, or what stands for it; None if none was measured.
       best_loss: that loss.
     """
 
@@ -63,19 +63,19 @@ class Checkpoints:
     def _read(self, step: int, **items: Any) -> Any:
         return self.manager.restore(step, args=ocp.args.Composite(**items))
 
-    def save(self, step: int, state: Any, extra: dict[str, Any], eval_loss: float | None = None) -> None:
+    def save(self, step: int, state: Any, extra: dict[str, Any], loss: float | None = None) -> None:
         """Writes in the background; the arrays may be donated as soon as this returns. A step is written once.
 
         Args:
           step: optimiser steps taken.
           state: a pytree of arrays.
           extra: JSON values, such as the state of a data iterator.
-          eval_loss: held-out, if it was measured at this step.
+          loss: held-out, or whatever is the better the lower, if it was measured at this step.
         """
         if step in self.steps:
             return
-        if eval_loss is not None and eval_loss < self.best_loss:
-            self.best, self.best_loss = step, eval_loss
+        if loss is not None and loss < self.best_loss:
+            self.best, self.best_loss = step, loss
         extra = {**extra, "best": None if self.best is None else [self.best, self.best_loss]}
         items = {"state": ocp.args.StandardSave(state), "extra": ocp.args.JsonSave(extra)}
         self.manager.save(step, args=ocp.args.Composite(**items), force=True)

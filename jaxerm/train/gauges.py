@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 
 from jaxerm.models.chips import GIB, peak_flops
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
-from jaxerm.models.qwen3_vl.flops import batch_flops
+from jaxerm.models.qwen3_vl.flops import samples_flops, segment_sizes
 from jaxerm.models.qwen3_vl.inputs import Inputs
 from jaxerm.recipe import GrpoRecipe, SftRecipe
+from jaxerm.train.rollouts import Rollouts
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,17 @@ class Work:
     tokens: int
 
 
+def passes_of(recipe: SftRecipe | GrpoRecipe) -> tuple[float, float]:
+    """Work of a training step, in forward passes of the text and of the vision tower."""
+    lora, frozen = recipe.lora, recipe.freeze
+    text = 2.0 if lora is not None or "text" in frozen else 3.0
+    if lora is not None:
+        return text, 2.0 if lora.vision else 1.0
+    return text, 1.0 if {"vision", "merger"} <= {*frozen} else 3.0
+
+
 class Gauges:
     """Figures of the steps of one run, by the names of ``metrics.jsonl``.
-
-    Each process counts the work of its own devices, and takes the others to do as much.
 
     Model FLOPs are those of the samples, padding and recomputation left out: a forward pass, and for what is trained
     twice as much again. LoRA needs no gradients of the kernels, and what stands still below all that is trained none.
@@ -42,24 +51,35 @@ class Gauges:
         self.config = config
         self.devices = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
         peak = peak_flops(self.devices[0].device_kind)
-        self.peak = None if peak is None else peak * len(self.devices)
-        lora, frozen = recipe.lora, recipe.freeze
-        self.text = 2.0 if lora is not None or "text" in frozen else 3.0
-        if lora is not None:
-            self.vision = 2.0 if lora.vision else 1.0
-        else:
-            self.vision = 1.0 if {"vision", "merger"} <= {*frozen} else 3.0
+        self.peak = None if peak is None else peak * mesh.size
+        self.text, self.vision = passes_of(recipe)
 
-    def work(self, inputs: Inputs, passes: int = 0) -> Work:
-        """What one training step on a batch takes.
+    def _work(self, lengths: list[int], patches: Iterable[int], passes: int, scale: float = 1.0) -> Work:
+        text, vision = samples_flops(self.config, lengths, patches)
+        flops = (self.text + passes) * text + (self.vision + passes) * vision
+        return Work(scale * flops, round(scale * sum(lengths)))
+
+    def batch_work(self, inputs: Inputs, rows: int) -> Work:
+        """What an SFT step takes.
 
         Args:
-          inputs: host arrays.
-          passes: further forward passes over the same batch, such as a reference policy's.
+          inputs: host arrays, the rows of this process; the others are taken to be as full.
+          rows: of all processes.
         """
-        text, vision = batch_flops(self.config, inputs)
-        flops = (self.text + passes) * text + (self.vision + passes) * vision
-        return Work(flops, int(np.sum(np.asarray(inputs.segment_ids) > 0)))
+        images = () if inputs.vision is None else segment_sizes(inputs.vision.segment_ids)
+        return self._work([*segment_sizes(inputs.segment_ids)], images, 0, rows / len(inputs.tokens))
+
+    def rollouts_work(self, rollouts: Rollouts, passes: int) -> Work:
+        """What the update of a GRPO step takes.
+
+        Args:
+          rollouts: of all processes.
+          passes: forward passes beside the training step's own, such as the reference policy's.
+        """
+        prompts = [rollouts.prompts[row // rollouts.n] for row in range(len(rollouts.texts))]
+        answers = np.asarray(rollouts.generated.lengths).tolist()
+        lengths = [len(prompt.tokens) + answer for prompt, answer in zip(prompts, answers, strict=True)]
+        return self._work(lengths, (t * h * w for prompt in prompts for t, h, w in prompt.grids), passes)
 
     def speed(self, work: Work, seconds: float, busy_seconds: float | None = None) -> dict[str, float]:
         """``tokens_per_s``, ``model_tflops`` of the step, and ``mfu``, which is not there without a known peak.
@@ -69,8 +89,7 @@ class Gauges:
           seconds: it took.
           busy_seconds: those in which the FLOPs were done; all if None.
         """
-        hosts = jax.process_count()
-        found = {"tokens_per_s": hosts * work.tokens / seconds, "model_tflops": hosts * work.flops / 1e12}
+        found = {"tokens_per_s": work.tokens / seconds, "model_tflops": work.flops / 1e12}
         if self.peak is not None:
             found["mfu"] = work.flops / (busy_seconds or seconds) / self.peak
         return found

@@ -24,11 +24,12 @@ from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.collect import Collector, Interrupted
-from jaxerm.train.dump import dump_rollouts, dump_timeline
+from jaxerm.train.dump import dump_rollouts, dump_timeline, show_rollouts
 from jaxerm.train.gauges import Gauges
+from jaxerm.train.held_out import HeldOutPolicy
 from jaxerm.train.preemption import Preempted, StopSignal
 from jaxerm.train.roles import Rollout, role_mesh
-from jaxerm.train.scoring import make_scorer
+from jaxerm.train.scoring import make_judge, make_scorer
 from jaxerm.train.start import load_for
 from jaxerm.train.state import TrainState, learning_rate
 from jaxerm.train.trainable import take_apart
@@ -75,10 +76,12 @@ def run_grpo(
     reference = None if recipe.reference is None else load_for(recipe, recipe.reference, "reference")
     own_pool = None if pool is not None else RenderPool(recipe.data.workers, options=RenderOptions(**recipe.render))
     try:
-        scorer = make_scorer(recipe, pool or own_pool, erm)
+        judge = erm
+        if judge is None and any(part.name == "visual_erm" for part in recipe.rewards):
+            judge = make_judge(recipe)
         with StopSignal() as stop, Checkpoints(run.checkpoints, recipe.keep_checkpoints) as checkpoints:
             hooks = (on_step, stop, checkpoints)
-            return _Trainer(recipe, policy, reference, scorer, run, quiet, *hooks).train()
+            return _Trainer(recipe, policy, reference, judge, pool or own_pool, run, quiet, *hooks).train()
     finally:
         run.close()
         if own_pool is not None:
@@ -88,7 +91,7 @@ def run_grpo(
 class _Trainer:
     """The loop and what stays the same in it."""
 
-    def __init__(self, recipe, policy, reference, scorer, run, quiet, on_step, stop, checkpoints):
+    def __init__(self, recipe, policy, reference, judge, pool, run, quiet, on_step, stop, checkpoints):
         self.recipe, self.run, self.quiet, self.on_step = recipe, run, quiet, on_step
         self.stop, self.checkpoints = stop, checkpoints
         self.mesh = role_mesh(recipe)
@@ -98,10 +101,11 @@ class _Trainer:
         self.update = PolicyUpdate(recipe, self.parts, frozen, reference)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
         self.rollout = Rollout(recipe, self.parts.model, self.mesh)
-        self.collector = Collector(recipe, self.rollout.policy, scorer, stop.asked)
+        self.collector = Collector(recipe, self.rollout.policy, make_scorer(recipe, pool, judge), stop.asked)
+        self.held_out = HeldOutPolicy(recipe, self.rollout.policy, pool, judge) if recipe.evaluation else None
         self.unfinished = Unfinished(self.run.path / "unfinished.npz")
-        self.watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
         self.gauges = Gauges(recipe, policy.config, self.mesh)
+        self.watch = Watch(recipe.watch, answers=recipe.prompts_per_step * recipe.rollouts)
 
     def train(self) -> LanguageModel:
         recipe = self.recipe
@@ -114,6 +118,8 @@ class _Trainer:
             self.watch.load(extra.get("watch"))
         self.run.resume_at(start)
         self.collector.pending = self.unfinished.load(start + 1)
+        if start == 0 and (measured := self.measure(0, state)):
+            self.run.log(0, **measured)
         with Ticker(f"grpo {Path(recipe.out).name}", recipe.steps, start, quiet=self.quiet) as ticker:
             for step in range(start + 1, recipe.steps + 1):
                 try:
@@ -123,15 +129,18 @@ class _Trainer:
                     self.leave(step - 1, state, cursor)
                 cursor = after
                 alarms = self.watch.look(step, metrics)
-                if step % recipe.log_every == 0 or step == recipe.steps or alarms:
-                    self.run.log(step, **metrics, **self.cost(metrics), **noted(alarms))
+                measured = self.measure(step, state)
+                if step % recipe.log_every == 0 or step == recipe.steps or measured or alarms:
+                    self.run.log(step, **metrics, **measured, **noted(alarms))
                     self.run.tell(isolation=self.collector.pool.isolation)
                 ticker.update(step, reward=metrics["reward"], rendered=metrics["render_rate"])
                 if alarms:
                     self.checkpoints.wait()
                 self.watch.act(step, alarms, self.run.path, ticker.say)
-                if step % recipe.checkpoint_every == 0 or step == recipe.steps:
-                    self.save(step, state, cursor)
+                loss = -measured["eval_reward"] if measured else None
+                better = loss is not None and loss < self.checkpoints.best_loss
+                if step % recipe.checkpoint_every == 0 or step == recipe.steps or better:
+                    self.save(step, state, cursor, loss)
                 if step < recipe.steps and self.stop.asked():
                     self.leave(step, state, cursor)
         settings = {"prompts": recipe.prompts, "max_new_tokens": recipe.max_new_tokens, "render": recipe.render}
@@ -139,8 +148,15 @@ class _Trainer:
         trained.save(self.run.path / "model", dtype=recipe.dtype.param)
         return trained
 
-    def save(self, step: int, state: TrainState, cursor: int) -> None:
-        self.checkpoints.save(step, state, {"cursor": cursor, "watch": self.watch.state()})
+    def measure(self, step: int, state: TrainState) -> dict[str, float]:
+        """The held-out figures of this step; empty where none are due."""
+        plan = self.recipe.evaluation
+        if plan is None or (step % plan.every and step != self.recipe.steps):
+            return {}
+        return self.held_out(self.rollout.weights(self.parts.whole(state.params)))
+
+    def save(self, step: int, state: TrainState, cursor: int, loss: float | None = None) -> None:
+        self.checkpoints.save(step, state, {"cursor": cursor, "watch": self.watch.state()}, loss)
 
     def leave(self, step: int, state: TrainState, cursor: int) -> NoReturn:
         """Saves where the run is, and ends it."""
@@ -160,8 +176,10 @@ class _Trainer:
             state, advantages, figures = self.update(state, rollouts, rewards, self.rate(step - 1))
             dispatched(figures, began)
             # Read while the device is at work; the images are small, the update is not.
-            if self.run.write and (step % recipe.checkpoint_every == 0 or step in (1, recipe.steps)):
+            every = recipe.rollouts_every or recipe.checkpoint_every
+            if self.run.write and (step % every == 0 or step in (1, recipe.steps)):
                 dump_rollouts(self.run.path / "rollouts" / f"{step:06d}", attempts, advantages, recipe.rollouts)
+                show_rollouts(self.run, step, attempts, recipe.rollouts)
             metrics = {name: float(np.mean(values)) for name, values in to_host(figures).items()}
         if self.on_step is not None:
             self.on_step(step, attempts, advantages)
@@ -176,16 +194,12 @@ class _Trainer:
             "learning_rate": self.rate(step - 1),
             **collected.metrics,
             **clock.figures(),
-            "seconds": time.monotonic() - clock.began,
+            "seconds": (seconds := time.monotonic() - clock.began),
+            **self.gauges.memory(),
         }
+        # The reference's pass, and the policy's own before the first of several updates.
+        work = self.gauges.rollouts_work(rollouts, 1 + self.update.needs_old)
+        metrics |= self.gauges.speed(work, seconds, metrics["update_s"])
         if (folder := self.run.path / "rollouts" / f"{step:06d}").is_dir():
             dump_timeline(folder, clock.spans())
         return state, collected.cursor, metrics
-
-    def cost(self, metrics: dict[str, float]) -> dict[str, float]:
-        """Speed and memory of the last step."""
-        work = self.gauges.work(self.update.inputs, passes=self.update.passes)
-        # Every process holds the whole batch, and does its share of the work.
-        hosts = jax.process_count()
-        work = replace(work, flops=work.flops / hosts, tokens=work.tokens // hosts)
-        return {**self.gauges.speed(work, metrics["seconds"], metrics["update_s"]), **self.gauges.memory()}

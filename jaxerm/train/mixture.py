@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxerm.data.conversations import Conversations
 from jaxerm.data.examples import Example, pair_example, picture_example
 from jaxerm.data.pair_files import LIST, PairFolder
 from jaxerm.data.pairs import Pair, PairMaker, drawn
@@ -44,6 +45,10 @@ def components(
         if (Path(part.source) / LIST).is_file():
             out.append(_written(part, prompts))
             continue
+        if part.role == "conversation":
+            talks = Conversations(part.source, **part.options)
+            out.append(Component(talks.__getitem__, len(talks), part.weight))
+            continue
         source = open_source(part.source, **part.options)
         if part.role in _PICTURE_ROLES:
             out.append(Component(_pictures(source, part.role, pool, prompts), len(source), part.weight))
@@ -57,7 +62,7 @@ def components(
 
 def _written(part: Any, prompts: Prompts) -> Component:
     """The pairs that lie in a folder, as they are."""
-    if part.role in _PICTURE_ROLES or part.options or part.max_edits:
+    if part.role in (*_PICTURE_ROLES, "conversation") or part.options or part.max_edits:
         raise ValueError(
             f"{part.source} holds written pairs: it takes no options or max_edits, and no role {part.role}"
         )

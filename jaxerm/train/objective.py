@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxerm.models.sharding import keep_state
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.train.losses import masked_mean, next_token_log_probs
 from jaxerm.train.policy_gradient import (
@@ -132,6 +133,7 @@ def micro_gradients(
         return loss, metrics
 
     (loss, metrics), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
+    gradients = keep_state(gradients, put_together(graphdef, params, frozen).kernel.mesh)
     return gradients, {"loss": loss, **metrics}
 
 

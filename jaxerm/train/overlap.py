@@ -33,12 +33,12 @@ def staged(
       generate: begins to generate part k, and returns at once.
       render: waits until part k is generated, hands its renders out, and returns at once.
       score: waits for the renders of part k, and returns when they are scored.
-      ahead: False does one stage of all parts after the other.
+      ahead: False takes each part through all stages before the next begins.
     """
     begun: list[_Begun] = []
     drawings: list[_Drawing] = []
     results: list[_Scored] = []
-    lag = 1 if ahead else count
+    lag = 1 if ahead else 0
     for tick in range(count + 2 * lag):
         if tick < count:
             begun.append(generate(tick))

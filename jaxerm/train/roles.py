@@ -40,7 +40,15 @@ def kernel_for(recipe: SftRecipe | GrpoRecipe, mesh: Mesh) -> Kernel:
     if recipe.attention == "auto" and kernel.name == "cudnn" and recipe.dtype.compute == "float32":
         # cuDNN's attention knows 16 bits only.
         kernel = Kernel("xla", mesh)
-    return Kernel() if kernel.name == "xla" else kernel
+    # On one device there is nothing to tell, and models loaded otherwise share what is compiled.
+    return replace(kernel, mesh=None) if mesh.size == 1 else kernel
+
+
+def moved(policy: LanguageModel, recipe: SftRecipe | GrpoRecipe, mesh: Mesh) -> LanguageModel:
+    """The model defined for another mesh: its kernel, and what keeps activations in place, must know where it works."""
+    module = policy.module
+    module.kernel = kernel_for(recipe, mesh)
+    return replace(policy, graphdef=nnx.split(module)[0])
 
 
 class Rollout:
@@ -57,10 +65,7 @@ class Rollout:
         self.moves = self.mesh != actor
         self.policy = policy
         if self.moves:
-            module = policy.module
-            # Kernels that the compiler cannot part know their mesh.
-            module.kernel = kernel_for(recipe, self.mesh)
-            self.policy = replace(policy, graphdef=nnx.split(module)[0])
+            self.policy = moved(policy, recipe, self.mesh)
 
     def weights(self, params: Any) -> Any:
         """The actor's weights where the sampler wants them; resharded, and copied, only where that is elsewhere."""

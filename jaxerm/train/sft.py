@@ -17,7 +17,7 @@ from jaxerm.data.features import TrainBatch
 from jaxerm.data.packing import Packing
 from jaxerm.data.pipeline import batches, whole_state
 from jaxerm.models.language import LanguageModel
-from jaxerm.models.sharding import host_shard, make_mesh, shard_batch, shard_state
+from jaxerm.models.sharding import host_shard, keep_state, make_mesh, shard_batch, shard_state
 from jaxerm.progress import Ticker
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import SftRecipe
@@ -72,7 +72,10 @@ def train_step(
     def loss_of(params, inputs, weights):
         return sft_loss(put_together(graphdef, params, frozen), inputs, weights, total, remat=remat, chunk=chunk)
 
-    grad = jax.value_and_grad(loss_of)
+    def grad(params, inputs, weights):
+        loss, gradients = jax.value_and_grad(loss_of)(params, inputs, weights)
+        return loss, keep_state(gradients, put_together(graphdef, params, frozen).kernel.mesh)
+
     if accumulate == 1:
         loss, gradients = grad(state.params, inputs, weights)
     else:
@@ -205,7 +208,8 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                pending = (step, {**metrics, "learning_rate": lr}, self.gauges.work(batch.inputs))
+                work = self.gauges.batch_work(batch.inputs, recipe.batch_size)
+                pending = (step, {**metrics, "learning_rate": lr}, work)
                 measured = self.measure(step, state)
                 stopped = self.stop.asked()
                 save = step % recipe.checkpoint_every == 0 or step == recipe.steps or stopped

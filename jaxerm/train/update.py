@@ -15,7 +15,7 @@ from jaxerm.models.sharding import shard_rows, shard_state, to_host
 from jaxerm.recipe import GrpoRecipe
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers, group_advantages
-from jaxerm.train.roles import role_mesh
+from jaxerm.train.roles import moved, role_mesh
 from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
 from jaxerm.train.state import TrainState, make_optimizer
 from jaxerm.train.trainable import Trainable
@@ -37,8 +37,7 @@ class PolicyUpdate:
       reference: the model of the KL term; the policy as it started if None.
 
     Attributes:
-      inputs: host arrays of the last lot.
-      passes: forward passes over them beside those of the gradients.
+      needs_old: whether a pass of its own finds the log-probs under the policy that drew the answers.
     """
 
     def __init__(self, recipe: GrpoRecipe, parts: Trainable, frozen: Any, reference: LanguageModel | None):
@@ -47,12 +46,14 @@ class PolicyUpdate:
         self.objective = Objective.of(recipe)
         self.banned = jnp.asarray(parts.model.banned)
         self.length = recipe.max_prompt_length + recipe.max_new_tokens
+        self.needs_old = recipe.prompts_per_step > recipe.mini_batch or recipe.kl_in == "reward"
         mesh, self.actor = role_mesh(recipe, "reference"), role_mesh(recipe)
         self.moves = mesh != self.actor
         if reference is not None:
             self.reference = {"params": reference.params, "graphdef": reference.graphdef}
         elif self.moves:
-            self.reference = {"params": parts.whole(parts.params), "graphdef": parts.model.graphdef}
+            graphdef = moved(parts.model, recipe, mesh).graphdef
+            self.reference = {"params": parts.whole(parts.params), "graphdef": graphdef}
         else:
             # The policy as it started shares what is frozen: with LoRA a reference costs nothing but its factors.
             self.reference = {"params": parts.params, "frozen": frozen, "graphdef": parts.model.graphdef}
@@ -98,8 +99,7 @@ class PolicyUpdate:
         reference = [self._reference_log_probs(part, state.params) for part in inputs]
         # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
         # update, and no other use for them, they are the step's own.
-        needed = rows > mini or recipe.kl_in == "reward"
-        self.inputs, self.passes = batch.inputs, 1 + needed
+        needed = self.needs_old
         old = [self._frozen_log_probs(part, params=state.params, **own) if needed else None for part in inputs]
         if recipe.kl_in == "reward":
             values = zip(to_host(old), to_host(reference), range(0, rows, micro), strict=True)

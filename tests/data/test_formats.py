@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxerm.data.export import write_array_record, write_verl
+from jaxerm.data.export import write_array_record, write_rewardbench, write_verl
 from jaxerm.data.pair_files import write_pairs
 from jaxerm.data.pairs import BrokenSample, PairMaker, drawn
 from jaxerm.data.picture import Picture, picture_of
+from jaxerm.data.rewardbench import read_rewardbench
 from jaxerm.data.sources import open_source
 
 CODE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="4" height="4"/></svg>'
@@ -96,6 +97,24 @@ def test_tfds_is_a_source(tmp_path):
     source = open_source("tfds:own_icons", task="svg", image="image", code="code", data_dir=str(tmp_path))
     assert len(source) == 3 and source[1].code == CODE
     assert isinstance(source[1].picture.data, bytes) and np.array_equal(source[1].picture.open(), image)
+
+
+def test_pairs_and_a_benchmark_become_tfds(pairs, tmp_path):
+    pytest.importorskip("tensorflow_datasets")
+    from jaxerm.data.tfds_builder import write_tfds
+
+    assert write_tfds(pairs, "own_pairs", tmp_path) == 2
+    columns = {"image": "reference", "code": "reference_code", "data_dir": str(tmp_path)}
+    source = open_source("tfds:own_pairs", **columns)
+    found = {source[index].name: source[index] for index in range(2)}
+    assert set(found) == {pair.id for pair in pairs} and source.task == "svg"
+    assert np.array_equal(found[pairs[0].id].picture.open(), pairs[0].reference)
+    write_rewardbench(pairs, tmp_path / "bench.jsonl")
+    assert write_tfds(tmp_path / "bench.jsonl", "own_bench", tmp_path) == 2
+    bench = open_source("tfds:own_bench", image="prediction", data_dir=str(tmp_path))
+    assert bench[0].picture.open().shape == pairs[0].prediction.shape
+    with pytest.raises(ValueError, match="small letters"):
+        write_tfds(pairs, "Own Pairs", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +213,13 @@ def test_pairs_written_as_array_record_are_read_by_index(pairs, tmp_path):
     record = msgpack.unpackb(grain.sources.ArrayRecordDataSource(str(path))[1])
     assert record["id"] == pairs[1].id and record["boxes"] == [list(box) for box in pairs[1].boxes]
     assert np.array_equal(Picture(data=record["reference"]).open(), pairs[1].reference)
+
+
+def test_pairs_written_as_a_benchmark_are_read_as_one(pairs, tmp_path):
+    assert write_rewardbench(pairs, tmp_path / "list" / "bench.jsonl") == 2
+    items = read_rewardbench(tmp_path / "list" / "bench.jsonl")
+    assert [item.truth.severity for item in items] == [pair.critique.severity for pair in pairs]
+    assert np.array_equal(Picture(path=items[1].prediction).open(), pairs[1].prediction)
 
 
 def test_our_own_pairs_are_a_source_of_references(pairs, tmp_path):

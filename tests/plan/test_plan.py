@@ -30,12 +30,12 @@ KEYS = {"fits", "hbm_bytes", "hbm_limit_bytes", "model_flops", "hlo_flops", "pro
 
 
 def test_a_train_step_on_simulated_devices(model):
-    result = plan(sft(model), "cpu:4", remat="none")
+    result = plan(sft(model), "cpu:4")
     assert KEYS <= set(result) and result["fits"] and result["hbm_limit_bytes"] is None
     (step,) = result["programs"]
     assert step["name"] == "train_step" and step["hbm_bytes"] == result["hbm_bytes"] > step["argument_bytes"]
     assert result["devices"] == 4 and step["collective_bytes"]["all-reduce"] > 0
-    full = plan(sft(model), "cpu:4", remat="full")["programs"][0]
+    full = plan(sft(model, remat="full"), "cpu:4")["programs"][0]
     assert full["hlo_flops"] > 1.2 * step["hlo_flops"] and full["model_flops"] == step["model_flops"]
     assert "train_step" in plan_lines(result) and "fits" in plan_lines(result)
 
@@ -58,7 +58,7 @@ def test_grpo_plans_training_prefill_decoding_and_scoring(model):
             "reward": {"model": model, "max_prompt_length": 64, "max_patches": 64, "rows": 4},
         }  # fmt: skip
     )
-    result = plan(recipe, "cpu:4", remat="none")
+    result = plan(recipe, "cpu:4")
     assert [entry["name"] for entry in result["programs"]] == ["train_step", "prefill", "decode", "scoring"]
     for entry in result["programs"]:
         assert entry["beside_bytes"] > 0
@@ -79,8 +79,8 @@ def test_a_topology_that_is_not_known_is_named(topology, message):
 
 
 def test_what_cannot_be_planned_is_named(model):
-    with pytest.raises(ValueError, match="remat 'some' is unknown; there are none, full, dots"):
-        plan(sft(model), "cpu:4", remat="some")
+    with pytest.raises(ValueError, match="program 'decode' is none of this recipe; there are train_step"):
+        plan(sft(model), "cpu:4", only="decode")
     with pytest.raises(ValueError, match="6 rows cannot be shared out among 4 devices"):
         plan(sft(model, batch_size=6, mesh={"fsdp": 4}), "cpu:4")
 

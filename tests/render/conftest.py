@@ -1,4 +1,4 @@
-"""The processes of a pool; what hostile code could reach, and whether it did: a folder, sockets, a process."""
+"""Short ways to render; the processes of a pool; what hostile code could reach, and whether it did."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ import socket
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+
+def image(result):
+    """int[H, W, 3] of a render that went well."""
+    assert result.ok, str(result.error)
+    assert result.image.dtype == np.uint8 and result.image.ndim == 3 and result.image.shape[2] == 3
+    return result.image.astype(int)
+
+
+def chart(pool, code):
+    return pool.render("chart", "import matplotlib.pyplot as plt\n" + code)
 
 
 def children(pid: int) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxerm.render import RenderOptions, RenderPool, is_blank
+from tests.render.conftest import chart, image
 
 CIRCLE = '<svg viewBox="0 0 10 10"><circle cx="5" cy="5" r="4" fill="#ff0000"/></svg>'
 TABLE = "<table><tr><th>Head</th><th>12</th></tr><tr><td>a</td><td>34</td></tr></table>"
@@ -23,16 +24,6 @@ KNOWN = {"svg": CIRCLE, "table": TABLE, "chart": CHART, "html": PAGE}
 def pool():
     with RenderPool(workers=1) as pool:
         yield pool
-
-
-def image(result):
-    assert result.ok, str(result.error)
-    assert result.image.dtype == np.uint8 and result.image.ndim == 3 and result.image.shape[2] == 3
-    return result.image.astype(int)
-
-
-def chart(pool, code):
-    return pool.render("chart", "import matplotlib.pyplot as plt\n" + code)
 
 
 def test_svg_is_square_white_and_in_rgb_order(pool):
@@ -107,46 +98,6 @@ def test_chart_is_drawn_at_its_own_size(pool):
     assert 0.2 < green < 0.5
 
 
-@pytest.mark.parametrize(
-    "ending", ["plt.savefig('x.pdf', dpi=300)", "plt.show()", "", "plt.close()", "fig.savefig('x.svg')", "exit()"]
-)
-def test_every_way_to_end_a_chart_gives_the_same_picture(pool, ending):
-    drawn = image(chart(pool, f"fig, ax = plt.subplots(figsize=(3, 2))\nax.plot([1, 3, 2])\n{ending}\n"))
-    plain = image(chart(pool, "plt.figure(figsize=(3, 2))\nplt.plot([1, 3, 2])\n"))
-    assert drawn.shape == (200, 300, 3)
-    assert (drawn == plain).all()
-
-
-SMALL = "plt.figure(figsize=(1, 1)).text(0, 0.5, 'first')\n"
-LARGE = "plt.figure(figsize=(2, 1)).text(0, 0.5, 'second')\n"
-
-
-@pytest.mark.parametrize(
-    ("code", "width"),
-    [
-        (SMALL + LARGE, 200),
-        (SMALL + LARGE + "plt.show()", 200),
-        (SMALL + "plt.savefig('a.png')\n" + LARGE + "plt.savefig('b.png')", 100),
-        (SMALL + "plt.close()\n" + LARGE, 200),
-        (SMALL + "plt.close('all')", 100),
-        (SMALL + LARGE + "plt.figure(1)\nplt.show()", 100),
-        ("fig = plt.figure(figsize=(1, 1))\nfig.text(0, 0, 'x')\nplt.close(fig)\nfig.savefig('a.png')", 100),
-        (SMALL + "import io\nbuffer = io.BytesIO()\nplt.savefig(buffer, format='png')\n" + LARGE, 100),
-        (
-            "from matplotlib.figure import Figure\nf = Figure(figsize=(1, 1))\nf.text(0, 0, 'x')\nf.savefig('a.png')",
-            100,
-        ),
-    ],
-)
-def test_of_several_figures_the_first_saved_or_else_the_current_one_counts(pool, code, width):
-    assert image(chart(pool, code + "\n")).shape == (100, width, 3)
-
-
-def test_seaborn_draws_where_it_is_installed(pool):
-    pytest.importorskip("seaborn")
-    assert image(chart(pool, "import seaborn as sns\nsns.barplot(x=[1, 2], y=[3, 4])\n")).min() < 255
-
-
 def test_an_empty_figure_is_blank_and_keeps_its_picture(pool):
     result = chart(pool, "plt.figure()\nplt.savefig('a.png')\n")
     assert (result.error.kind, result.fault, result.image.shape) == ("blank", "code", (480, 640, 3))
@@ -171,33 +122,6 @@ def test_letters_are_those_of_the_pinned_fonts_whatever_is_asked_for(pool):
         [image(chart(pool, code)) for code in charts],
     ):
         assert (first == second).all()
-
-
-def test_code_after_the_first_savefig_does_not_count(pool):
-    code = "plt.plot([1, 2])\nplt.savefig('a.png')\nraise ValueError('late')\n"
-    assert chart(pool, code).ok
-
-
-def test_a_transparent_chart_stands_on_white(pool):
-    drawn = image(chart(pool, "plt.plot([1, 2])\nplt.savefig('a.png', transparent=True)\n"))
-    assert (drawn[0, 0] == 255).all() and (drawn < 100).any()
-
-
-def test_a_giant_chart_is_drawn_smaller(pool):
-    drawn = image(chart(pool, "plt.figure(figsize=(200, 100), dpi=300)\nplt.plot([1, 2])\n"))
-    assert drawn.shape[0] * drawn.shape[1] <= RenderOptions().max_pixels
-    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(2, abs=0.01)
-
-
-def test_random_data_is_the_same_every_time(pool):
-    code = "import numpy as np, random\nplt.plot(np.random.rand(9), np.random.default_rng().random(9))\n"
-    assert (image(chart(pool, code)) == image(chart(pool, code))).all()
-
-
-def test_one_chart_leaves_nothing_for_the_next(pool):
-    plain = image(chart(pool, "plt.plot([1, 2])"))
-    assert chart(pool, "plt.style.use('dark_background')\nplt.rcParams['lines.linewidth'] = 9\nplt.plot([1])").ok
-    assert (image(chart(pool, "plt.plot([1, 2])")) == plain).all()
 
 
 @pytest.mark.parametrize("task", KNOWN)

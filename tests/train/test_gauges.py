@@ -1,15 +1,18 @@
 """Figures of a step: FLOPs of the samples alone, a share of a known peak, memory where the backend tells."""
 
+import types
+
 import numpy as np
 import pytest
 
 import jaxerm.train.gauges as gauges
 from jaxerm.models.chips import CHIPS, peak_flops
-from jaxerm.models.qwen3_vl.flops import batch_flops, forward_flops, text_flops, vision_flops
-from jaxerm.models.qwen3_vl.inputs import Inputs, VisionInputs
+from jaxerm.models.qwen3_vl.flops import forward_flops, samples_flops, segment_sizes, text_flops, vision_flops
+from jaxerm.models.qwen3_vl.inputs import Inputs, Sample, VisionInputs
 from jaxerm.models.sharding import make_mesh
 from jaxerm.recipe import load_recipe
 from jaxerm.train.gauges import Gauges, Work, host_bytes
+from jaxerm.train.rollouts import Rollouts
 
 
 def packed(segments, images):
@@ -21,8 +24,12 @@ def packed(segments, images):
 BATCH = packed([[1, 1, 1, 2, 2, 0], [1, 1, 1, 1, 0, 0]], [[64, 64, 64, 64, 65, 65], [64, 64, 0, 0, 0, 0]])
 
 
+def passes_of(micro):
+    return samples_flops(micro.config, segment_sizes(BATCH.segment_ids), segment_sizes(BATCH.vision.segment_ids))
+
+
 def test_samples_count_by_themselves_and_padding_not_at_all(micro):
-    text, vision = batch_flops(micro.config, BATCH)
+    text, vision = passes_of(micro)
     assert text == sum(text_flops(micro.config, length) for length in (3, 2, 4))
     assert vision == sum(vision_flops(micro.config, patches) for patches in (4, 2, 2))
     # Two short samples attend to less than one of their length.
@@ -51,10 +58,20 @@ def gauge(micro, micro_directory):
     ],
 )
 def test_what_is_frozen_needs_fewer_passes(gauge, micro, overrides, text_passes, vision_passes):
-    text, vision = batch_flops(micro.config, BATCH)
-    assert gauge(*overrides).work(BATCH).flops == text_passes * text + vision_passes * vision
-    assert gauge(*overrides).work(BATCH).tokens == 9
-    assert gauge(*overrides).work(BATCH, passes=2).flops == (text_passes + 2) * text + (vision_passes + 2) * vision
+    text, vision = passes_of(micro)
+    made = gauge(*overrides)
+    work = made.batch_work(BATCH, rows=2)
+    assert work == Work(text_passes * text + vision_passes * vision, 9)
+    # Half the rows are another host's.
+    assert made.batch_work(BATCH, rows=4) == Work(2 * work.flops, 18)
+
+
+def test_the_update_of_a_policy_counts_prompts_answers_and_further_passes(gauge, micro):
+    prompt = Sample(np.zeros(5, np.int32), np.zeros((4, 1)), ((1, 2, 2),))
+    generated = types.SimpleNamespace(lengths=np.array([1, 3]))
+    work = gauge().rollouts_work(Rollouts([prompt], generated, ["a", "b"], 2), passes=1)
+    text = text_flops(micro.config, 6) + text_flops(micro.config, 8)
+    assert work == Work(4 * (text + 2 * vision_flops(micro.config, 4)), 14)
 
 
 def test_mfu_is_a_share_of_the_peak_of_all_devices_and_missing_where_none_is_known(gauge, monkeypatch):

@@ -1,6 +1,5 @@
 """GRPO: what the gradient is made of, and a whole run against a stubbed judge."""
 
-import json
 from dataclasses import replace
 
 import jax
@@ -8,18 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxerm.critique import Critique, CritiqueError, Discrepancy
-from jaxerm.models.language import load
+from jaxerm.critique import CritiqueError
 from jaxerm.models.sampler import Sampling, forbidden_tokens
 from jaxerm.prompts import Prompts
-from jaxerm.recipe import load_recipe
 from jaxerm.rewards.severity import Scoring, score_attempts
-from jaxerm.train.grpo import run_grpo
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers
 from jaxerm.train.rollouts import rollout_batch, sample_rollouts, take_rows
+from tests.train.small import LENGTH, NEW, Judge
 
-LENGTH, NEW = 64, 16
 OBJECTIVE = Objective(
     temperature=1.0,
     ratio="token",
@@ -35,17 +31,6 @@ OBJECTIVE = Objective(
     tis_cap=2.0,
 )
 RED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
-
-
-class Judge:
-    """A reward model that never errs: as severe as the attempt is far from red."""
-
-    def critiques(self, pairs, **_):
-        out = []
-        for task, reference, attempt in pairs:
-            same = np.array_equal(reference, attempt)
-            out.append(Critique(task, () if same else (Discrepancy("style_error", 3, "differs", "center"),)))
-        return out
 
 
 @pytest.fixture(scope="module")
@@ -213,55 +198,3 @@ def test_the_perfect_attempt_gets_two(pool, picture):
     good, bad = score_attempts(answers, pool, Judge(), Scoring())
     assert good.reward.value == pytest.approx(2) and bad.reward.value == pytest.approx(1, abs=1e-5)
     assert good.reward.parts == {"render_success": 1.0, "visual_erm": pytest.approx(1)}
-
-
-@pytest.fixture(scope="module")
-def recipe_file(tmp_path_factory, micro_directory):
-    path = tmp_path_factory.mktemp("recipes") / "micro_grpo.yaml"
-    path.write_text(
-        f"""
-kind: grpo
-policy: {micro_directory}
-out: unused
-steps: 3
-seed: 1
-checkpoint_every: 2
-prompts: brief
-render: {{svg_size: 64}}
-prompts_per_step: 2
-mini_batch: 1
-micro_batch: 2
-rollouts: 2
-max_prompt_length: {LENGTH}
-max_patches: 64
-max_new_tokens: {NEW}
-dtype: {{param: float32, compute: float32}}
-mesh: {{fsdp: 1}}
-reward: {{model: {micro_directory}, max_new_tokens: 8, max_prompt_length: 64, max_patches: 128, rows: 4}}
-data:
-  mixture:
-    - {{source: drawings, options: {{max_shapes: 2}}}}
-"""
-    )
-    return path
-
-
-def test_a_run_resumes_and_leaves_what_it_promises(recipe_file, tmp_path, pool):
-    def run(out, steps):
-        recipe = load_recipe(recipe_file, [f"out={tmp_path / out}", f"steps={steps}"])
-        return run_grpo(recipe, erm=Judge(), pool=pool, quiet=True)
-
-    whole = run("whole", 3)
-    run("parts", 2)
-    parts = run("parts", 3)
-    for ours, theirs in zip(jax.tree.leaves(parts.params), jax.tree.leaves(whole.params), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    rows = [json.loads(line) for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [1, 2, 3]
-    assert json.loads((tmp_path / "parts" / "machine.json").read_text()) == {"isolation": pool.isolation}
-    assert {"reward", "render_rate", "kl", "sampler_gap", "unscored", "clip_fraction"} <= rows[0].keys()
-    entries = (tmp_path / "whole" / "rollouts" / "000001" / "rollouts.jsonl").read_text().splitlines()
-    assert len(entries) == 4
-    first = json.loads(entries[0])
-    assert (tmp_path / "whole" / "rollouts" / "000001" / first["reference"]).is_file()
-    assert load(tmp_path / "whole" / "model").settings["max_new_tokens"] == NEW

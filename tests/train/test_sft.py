@@ -1,6 +1,9 @@
 """SFT: the loss looks at answers only, a run resumes exactly, and what comes out is a model directory."""
 
 import json
+import os
+import signal
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +11,20 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from benchmarks.kills import compare, survive
 from jaxerm.data.examples import pair_example
 from jaxerm.data.features import features
 from jaxerm.data.packing import Packing
 from jaxerm.data.pairs import PairMaker
 from jaxerm.data.pipeline import Component, batches
 from jaxerm.data.sources import open_source
+from jaxerm.eval.held_out import HeldOutCritiques
 from jaxerm.models.language import load
 from jaxerm.prompts import Prompts
 from jaxerm.recipe import load_recipe
+from jaxerm.train.checkpoint import Checkpoints
 from jaxerm.train.losses import next_token_log_probs, sft_loss
+from jaxerm.train.preemption import Preempted
 from jaxerm.train.sft import run_sft
 from jaxerm.train.state import learning_rate
 from jaxerm.train.watch import RunStopped
@@ -49,6 +56,12 @@ data:
   mixture:
     - {{source: drawings, role: critique, options: {{max_shapes: 2}}}}
     - {{source: drawings, role: describe, weight: 0.5, options: {{max_shapes: 2}}}}
+evaluation:
+  every: 3
+  batches: 1
+  pairs: 2
+  mixture:
+    - {{source: drawings, role: critique, options: {{max_shapes: 2, seed: 99}}}}
 """
     )
     return path
@@ -168,6 +181,61 @@ def test_an_interrupted_run_goes_on_exactly(run, recipe_file, tmp_path, pool):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_held_out_figures_are_measured_and_the_best_is_kept(run):
+    out, _, model = run
+    rows = {row["step"]: row for row in map(json.loads, (out / "metrics.jsonl").read_text().splitlines())}
+    losses = {step: row["eval_loss"] for step, row in rows.items() if "eval_loss" in row}
+    assert sorted(losses) == [3, 6] and losses[6] < losses[3]
+    with Checkpoints((out / "checkpoints").resolve(), read_only=True) as checkpoints:
+        assert checkpoints.best == 6 and checkpoints.best_loss == losses[6]
+
+
+def test_the_best_checkpoint_outlives_newer_ones(tmp_path):
+    with Checkpoints(tmp_path / "checkpoints", keep=1) as checkpoints:
+        for step, loss in ((1, 0.5), (2, 0.2), (3, None), (4, 0.9), (5, None)):
+            checkpoints.save(step, {"a": jnp.full(2, step)}, {}, loss)
+        checkpoints.wait()
+        assert checkpoints.steps == [2, 5] and checkpoints.best == 2
+    with Checkpoints(tmp_path / "checkpoints", keep=1) as again:
+        assert (again.newest, again.best, again.best_loss) == (5, 2, 0.2)
+        step, state, _ = again.restore({"a": jnp.zeros(2, int)}, again.best)
+        assert step == 2 and state["a"].tolist() == [2, 2]
+
+
+def test_what_a_reward_model_finds_is_judged_while_it_trains(recipe_file, micro, pool):
+    measured = HeldOutCritiques(load_recipe(recipe_file))(micro, pool)
+    assert measured == {"f1": 0.0, "f1_soft": 0.0, "severity_correlation": 0.0, "readable": 0.0}
+
+
+def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(run, recipe_file, tmp_path, pool):
+    _, whole, model = run
+    recipe, seen = load_recipe(recipe_file, [f"out={tmp_path / 'left'}"]), []
+
+    def watch(batch):
+        seen.append(batch.inputs.tokens)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Preempted, match="saved at step 2 of 6"):
+        run_sft(recipe, pool=pool, quiet=True, on_batch=watch)
+    resumed = run_sft(recipe, pool=pool, quiet=True, on_batch=watch)
+    for got, expected in zip(seen, whole, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    for ours, theirs in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(model.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_run_that_is_killed_goes_on_value_for_value(run, recipe_file, tmp_path):
+    """The command in a process of its own, killed once by SIGKILL, against the run of this process."""
+    out = tmp_path / "killed"
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "jaxerm.cli", "sft", str(recipe_file), f"out={out}", "checkpoint_every=1"]
+    found = survive(command, out, 1, seed=0, log=tmp_path / "log", env=env)
+    assert len(found.kills) == 1
+    # What is judged by a held-out pair is the command's own; the run of this process has nobody to ask.
+    assert [diff for diff in compare(run[0], out) if "eval_" not in diff] == []
 
 
 def test_schedules():

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxerm.data.corruption.chart import corrupt_chart
 from jaxerm.data.corruption.drawing import corrupt_drawing
-from jaxerm.data.corruption.plot_code import is_plain
+from jaxerm.data.corruption.plot_reading import is_plain
 from jaxerm.data.corruption.svg import corrupt_svg
 from jaxerm.data.corruption.table import corrupt_table
 from jaxerm.data.program import Corruption, Program

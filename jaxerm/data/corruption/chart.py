@@ -9,21 +9,25 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxerm.data.corruption.common import Step, choose, contrast, misspelt, near, other, pick
-from jaxerm.data.corruption.plot_code import Call, Plot, PlotCode, Splice, read_plot_code, spliced
+from jaxerm.data.corruption.plot_code import Call, Plot, PlotCode, Splice, spliced
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, PlotEditor, written
+from jaxerm.data.corruption.plot_forms import FormEdits
 from jaxerm.data.corruption.plot_looks import LookEdits
+from jaxerm.data.corruption.plot_reading import read_plot_code
 from jaxerm.data.corruption.plot_scale import rescaled
 from jaxerm.data.corruption.plot_subplots import SubplotEdits
+from jaxerm.data.corruption.plot_words import WordEdits
 from jaxerm.data.program import Edit
 
 _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:gray")
 _MARKERS = {"o": "circles", "s": "squares", "^": "triangles", "x": "crosses"}
 _DASHES = {"-": "solid", "--": "dashed", ":": "dotted"}
-_ORDER = ("plot", "title", "x", "y", "legend", "point", "style", "axis", "grid")
-_WORDS = {"title": "title", "x": "x-axis label", "y": "y-axis label"}
+_ORDER = ("plot", "title", "x", "y", "z", "legend", "point", "style", "axis", "grid")
+_WORDS = {"title": "title", "x": "x-axis label", "y": "y-axis label", "z": "z-axis label"}
+_COLOURED = ("bar", "barh", "plot", "scatter", "hist", "step", "fill_between", "errorbar")
 
 
-class _Editor(LookEdits, PlotEditor):
+class _Editor(LookEdits, FormEdits, WordEdits, PlotEditor):
     """Draws steps of all kinds for one program."""
 
     def makers(self) -> list[Callable[[], Step | None]]:
@@ -33,7 +37,7 @@ class _Editor(LookEdits, PlotEditor):
         )  # fmt: skip
         makers = [lambda make=make: make(pick(self.rng, self.code.plots)) for make in on_plots]
         words = [lambda what=what: self.words(what) for what in _WORDS]
-        return [*makers, *words, self.limits, self.grid, self.legend, *self.looks()]
+        return [*makers, *words, self.limits, self.grid, self.legend, *self.looks(), *self.forms(), *self.wordings()]
 
     def _keyword_step(self, plot: Call, keyword: str, new: str | float | None) -> list[Splice]:
         """Sets a keyword of a call to a constant; None takes it out."""
@@ -56,7 +60,7 @@ class _Editor(LookEdits, PlotEditor):
         return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
 
     def colour(self, plot: Plot) -> Step | None:
-        if plot.name == "pie" or len(plot.call.args) > 2 and plot.name == "plot":
+        if plot.name not in _COLOURED or len(plot.call.args) > 2 and plot.name == "plot":
             return None
         # Without a colour of its own the first series is blue.
         now = self._style(plot, "color", "tab:blue" if self.single else "")
@@ -93,7 +97,7 @@ class _Editor(LookEdits, PlotEditor):
 
     def dash(self, plot: Plot) -> Step | None:
         now = self._style(plot, "linestyle", "-")
-        if plot.name != "plot" or now not in _DASHES or len(plot.call.args) > 2:
+        if plot.name not in ("plot", "step") or now not in _DASHES or len(plot.call.args) > 2:
             return None
         new = other(self.rng, list(_DASHES), now)
         number = self.plot_number(plot)
@@ -131,12 +135,12 @@ class _Editor(LookEdits, PlotEditor):
     def limits(self) -> Step | None:
         """The axis of the values runs further than it should."""
         plots = [plot for plot in self.code.plots if plot.second is not None and plot.name in OTHER_KINDS]
-        if len(plots) < len(self.code.plots):
+        if len(plots) < len(self.code.plots) or not self._plain or "yscale" in self.code.setters:
             return None
         axis = "x" if plots[0].name == "barh" else "y"
         if f"{axis}lim" in self.code.setters:
             return None
-        values = [value for plot in plots for value in plot.values]
+        values = [value for plot in plots for value in plot.reach]
         if min(values) < 0:
             return None
         factor = pick(self.rng, (1.6, 2, 3))
@@ -152,7 +156,7 @@ class _Editor(LookEdits, PlotEditor):
         return self.step("limits", "data_error", severity, f"{axis}-axis", text, splices, touches, (7,))
 
     def grid(self) -> Step | None:
-        if any(plot.name == "pie" for plot in self.code.plots):
+        if not self._bare:
             return None
         known = self.code.setters.get("grid")
         if known is None:
@@ -167,7 +171,7 @@ class _Editor(LookEdits, PlotEditor):
     def legend(self) -> Step | None:
         known = self.code.setters.get("legend")
         labelled = any("label" in plot.keywords for plot in self.code.plots)
-        if known is None and not labelled:
+        if (known is None and not labelled) or self.code.twins:
             return None
         if known is None:
             splices, text, severity = [self.code.before_saving(f"{self.code.axes}.legend()")], "legend is extra", 1

@@ -1,4 +1,4 @@
-"""A matplotlib program as its syntax tree shows it: which calls draw, with which lists; and how to change its text."""
+"""What is known of a matplotlib program: which calls draw, with which lists, where they stand; and new text for it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ Span = tuple[int, int]
 Splice = tuple[Span, str]
 """What is written in place of a span."""
 
-DRAWING = ("bar", "barh", "plot", "scatter", "pie", "hist")
-_SETTERS = {
+DRAWING = (
+    "bar", "barh", "plot", "scatter", "pie", "hist", "step", "fill_between", "errorbar", "boxplot", "violinplot",
+    "imshow", "contour", "contourf",
+)  # fmt: skip
+OF_ROWS = ("boxplot", "violinplot", "imshow", "contour", "contourf")
+"""Those that draw a list of lists."""
+SETTERS = {
     "title": ("set_title", "title"), "x": ("set_xlabel", "xlabel"), "y": ("set_ylabel", "ylabel"),
     "legend": ("legend",), "grid": ("grid",), "xlim": ("set_xlim", "xlim"), "ylim": ("set_ylim", "ylim"),
-    "xticks": ("set_xticks", "xticks"),
+    "xticks": ("set_xticks", "xticks"), "z": ("set_zlabel",), "yticks": ("set_yticks", "yticks"),
+    "yscale": ("set_yscale", "yscale"), "annotation": ("annotate",), "colorbar": ("colorbar",),
 }  # fmt: skip
 
 
@@ -44,10 +50,29 @@ class Plot(Call):
 
     Attributes:
       first, second: the lists of places or names, and of values; a histogram has only the second.
+      base: what each bar stands on; empty for zero.
+      rows: of a heat map or contour plot; of a box or violin plot the values of each box.
     """
 
     first: ast.List | None = None
     second: ast.List | None = None
+    base: list[float] = field(default_factory=list)
+    rows: list[ast.List] = field(default_factory=list)
+
+    def listed(self, keyword: str) -> ast.List | None:
+        """A list of constants that is written in a keyword, such as the sizes of bubbles."""
+        known = self.keywords.get(keyword)
+        return constant_list(known.value, {}) if known is not None else None
+
+    @property
+    def reach(self) -> list[float]:
+        """Where on the axis of the values each point ends: with what it stands on, its error bar at both ends."""
+        values = [value + low for value, low in zip(self.values, self.base or [0] * len(self.values), strict=True)]
+        errors = self.listed("yerr")
+        if errors is None:
+            return values
+        around = list(zip(values, constants(errors), strict=False))
+        return [value + error for value, error in around] + [value - error for value, error in around]
 
     @property
     def values(self) -> list[float]:
@@ -69,12 +94,13 @@ class PlotCode:
     Attributes:
       code: its text.
       plots: calls that draw, in order.
-      setters: title, x, y, legend, grid, xlim, ylim, xticks -> the last such call.
+      setters: title, x, y, legend, grid, xlim, ylim, xticks, ... -> the last such call.
       axes: what methods are called on: the text before the dot.
       save: the statement that saves or shows the figure.
       place: which subplot this is a view of, such as ``left``; empty for a whole program.
       views: one for each subplot, with its own plots and setters; the program itself where there is only one.
       subplots: the statement that makes figure and axes, ``fig, ax = plt.subplots(...)``.
+      twins: whether it is one of two pairs of axes that share a place; `place` is then the side of its y-axis.
     """
 
     code: str
@@ -85,6 +111,7 @@ class PlotCode:
     place: str = ""
     views: list[PlotCode] = field(default_factory=list)
     subplots: ast.Assign | None = None
+    twins: bool = False
 
     def __post_init__(self) -> None:
         data = self.code.encode()
@@ -109,9 +136,41 @@ class PlotCode:
         start, _ = self.line_span(self.save)
         return (start, start), f"{line}\n"
 
+    @property
+    def projection(self) -> str:
+        """``polar``, ``3d``, or empty for axes at right angles."""
+        call = self.subplots.value if self.subplots is not None else None
+        known = next((keyword.value for keyword in getattr(call, "keywords", ()) if keyword.arg == "subplot_kw"), None)
+        try:
+            return ast.literal_eval(known).get("projection", "") if known is not None else ""
+        except (ValueError, AttributeError):
+            return "unknown"
+
+    def limits(self, axis: str) -> tuple[float, float] | None:
+        """Those the code sets; None where the axis fits its data, (nan, nan) where they cannot be read."""
+        if f"{axis}lim" not in self.setters:
+            return None
+        arguments = self.setters[f"{axis}lim"].call.args
+        try:
+            low, high = (float(ast.literal_eval(node)) for node in arguments)
+        except (ValueError, TypeError):
+            return float("nan"), float("nan")
+        return low, high
+
+    def inside(self, values: Iterable[float]) -> bool:
+        """Whether values can be seen: within the limits that the code sets, if it does."""
+        ends = self.limits("x" if self.plots[0].name == "barh" else "y")
+        return ends is None or all(ends[0] <= value <= ends[1] for value in values)
+
+    def located(self, where: str) -> str:
+        """A place in this view, as a reader of the whole figure would say it."""
+        if not self.place or (self.twins and where in ("title", "x-axis label", "x-axis")):
+            return where
+        return f"{where} on the {self.place} axis" if self.twins else f"{where} of the {self.place} subplot"
+
     def method(self, what: str) -> str:
         """The method that sets something, spelt as the thing it is called on has it: ``set_title`` of axes."""
-        names = _SETTERS[what]
+        names = SETTERS[what]
         return names[-1] if self.axes.split(".")[-1] == "plt" else names[0]
 
     @property
@@ -125,7 +184,11 @@ def constants(node: ast.List) -> list:
     return [ast.literal_eval(element) for element in node.elts]
 
 
-def _constant_list(node: ast.expr | None, names: dict[str, ast.List]) -> ast.List | None:
+def constant_list(node: ast.expr | None, names: dict[str, ast.List]) -> ast.List | None:
+    """A list of constants, itself or by the name it was given; None if it is none."""
+    if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Subscript):
+        # The way back to the first point of a radar chart: values + values[:1].
+        node = node.left if ast.unparse(node.right) == f"{ast.unparse(node.left)}[:1]" else None
     if isinstance(node, ast.Name):
         node = names.get(node.id)
     if not isinstance(node, ast.List) or not node.elts:
@@ -135,111 +198,6 @@ def _constant_list(node: ast.expr | None, names: dict[str, ast.List]) -> ast.Lis
     except ValueError:
         return None
     return node if all(isinstance(value, (int, float, str)) for value in values) else None
-
-
-def read_plot_code(code: str) -> PlotCode:
-    """Reads a program.
-
-    Raises:
-      ValueError: it is not Python, draws nothing known, or does not save or show its figure at the top level.
-    """
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, RecursionError) as error:
-        raise ValueError(f"not Python: {error}") from None
-    result = PlotCode(code)
-    owners: dict[str, PlotCode] = {}
-    names: dict[str, ast.List] = {}
-    bound: list[str] = []
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.List):
-            for target in statement.targets:
-                if isinstance(target, ast.Name):
-                    names[target.id] = statement.value
-                    bound.append(target.id)
-        value = getattr(statement, "value", None)
-        if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
-            continue
-        name = value.func.attr
-        owner = ast.unparse(value.func.value)
-        if name == "subplots" and isinstance(statement, ast.Assign):
-            result.subplots = statement
-        if name in DRAWING:
-            plot = Plot(statement, value, name)
-            plot.first, plot.second = _lists(plot, {key: node for key, node in names.items() if bound.count(key) == 1})
-            result.axes = result.axes or owner
-            for view in (result, owners.setdefault(owner, PlotCode(code, axes=owner))):
-                view.plots.append(plot)
-        elif name in ("savefig", "show") and result.plots and result.save is None:
-            result.save = statement
-        for what, methods in _SETTERS.items():
-            if name in methods and isinstance(statement, ast.Expr):
-                for view in (result, owners.setdefault(owner, PlotCode(code, axes=owner))):
-                    view.setters[what] = Call(statement, value, name)
-    if not result.plots or result.save is None:
-        raise ValueError(f"the program has no {' or '.join(DRAWING)} call and savefig after it at its top level")
-    views = [view for view in owners.values() if view.plots]
-    for view, place in zip(views, _places(len(views), result.subplots), strict=True):
-        view.save, view.place, view.subplots = result.save, place, result.subplots
-    # Where everything is said to pyplot or to one pair of axes, there is nothing to tell apart.
-    result.views = views if len(views) > 1 else [result]
-    return result
-
-
-def grid_of(statement: ast.Assign | None) -> tuple[int, int] | None:
-    """Rows and columns of ``plt.subplots(2, 3)``; None where they are not written as numbers."""
-    arguments = statement.value.args if statement is not None and isinstance(statement.value, ast.Call) else []
-    numbers = [node.value for node in arguments if isinstance(node, ast.Constant) and isinstance(node.value, int)]
-    return tuple(numbers) if len(numbers) == len(arguments) == 2 else None
-
-
-def _places(n: int, statement: ast.Assign | None) -> list[str]:
-    """What a reader calls the subplots, in order."""
-    named = {
-        (1, 2): ["left", "right"], (2, 1): ["top", "bottom"], (1, 3): ["left", "middle", "right"],
-        (3, 1): ["top", "middle", "bottom"], (2, 2): ["top left", "top right", "bottom left", "bottom right"],
-    }  # fmt: skip
-    grid = grid_of(statement)
-    if n == 1:
-        return [""]
-    if grid in named and len(named[grid]) == n:
-        return named[grid]
-    return [("first", "second", "third", "fourth")[number] if number < 4 else f"{number + 1}th" for number in range(n)]
-
-
-def _lists(plot: Plot, names: dict[str, ast.List]) -> tuple[ast.List | None, ast.List | None]:
-    arguments = plot.call.args
-    keywords = plot.keywords
-    if plot.name in ("pie", "hist"):
-        labels = keywords["labels"].value if plot.name == "pie" and "labels" in keywords else None
-        first, second = labels, arguments[0] if arguments else None
-    else:
-        first, second = (arguments[0], arguments[1]) if len(arguments) > 1 else (None, None)
-    found = _constant_list(first, names), _constant_list(second, names)
-    values = constants(found[1]) if found[1] is not None else []
-    numeric = bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    if not numeric or (found[0] is not None and len(found[0].elts) != len(values)):
-        return None, None
-    return found
-
-
-def is_plain(code: str) -> bool:
-    """Whether a program is nothing but lists, plots and settings on axes that fit the data: what it draws shows."""
-    result = read_plot_code(code)
-    known = {
-        *DRAWING,
-        "subplots",
-        "figure",
-        "savefig",
-        "show",
-        *(name for names in _SETTERS.values() for name in names),
-    }
-    for statement in ast.parse(code).body:
-        value = getattr(statement, "value", None)
-        call = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in known
-        if not call and not isinstance(statement, ast.Import | ast.ImportFrom | ast.Assign):
-            return False
-    return not {"xlim", "ylim"} & set(result.setters)
 
 
 def spliced(code: str, splices: Iterable[Splice]) -> str:

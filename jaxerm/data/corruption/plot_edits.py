@@ -10,13 +10,25 @@ from jaxerm.data.corruption.common import Step, contrast, misspelt, other, pick,
 from jaxerm.data.corruption.plot_code import Plot, PlotCode, Splice
 from jaxerm.data.program import Edit
 
-_KIND_WORDS = {
+KIND_WORDS = {
     "bar": "bar chart", "barh": "horizontal bar chart", "plot": "line chart", "scatter": "scatter chart",
-    "pie": "pie chart", "hist": "histogram",
+    "pie": "pie chart", "hist": "histogram", "step": "step chart", "fill_between": "area chart",
+    "errorbar": "chart with error bars", "boxplot": "box plot", "violinplot": "violin plot", "imshow": "heat map",
+    "contour": "contour plot of lines", "contourf": "filled contour plot",
 }  # fmt: skip
-OTHER_KINDS = {"bar": ("barh", "plot"), "barh": ("bar", "plot"), "plot": ("bar", "scatter"), "scatter": ("plot",)}
-_POINT_WORDS = {"bar": "bar", "barh": "bar", "plot": "point", "scatter": "point", "pie": "slice"}
-_SERIES_WORDS = {"bar": "bars", "barh": "bars", "plot": "line", "scatter": "points", "hist": "bars"}
+OTHER_KINDS = {
+    "bar": ("barh", "plot"), "barh": ("bar", "plot"), "plot": ("bar", "scatter", "step", "fill_between"),
+    "scatter": ("plot",), "step": ("plot", "bar"), "fill_between": ("plot", "bar"), "errorbar": ("plot", "bar"),
+}  # fmt: skip
+_POINT_WORDS = {
+    "bar": "bar", "barh": "bar", "plot": "point", "scatter": "point", "pie": "slice", "step": "point",
+    "fill_between": "point", "errorbar": "point", "boxplot": "box", "violinplot": "violin", "imshow": "column",
+}  # fmt: skip
+_SERIES_WORDS = {
+    "bar": "bars", "barh": "bars", "plot": "line", "scatter": "points", "hist": "bars", "step": "line",
+    "fill_between": "area", "errorbar": "points",
+}  # fmt: skip
+FROM_ZERO = ("bar", "barh", "pie", "fill_between")
 _KEPT_KEYWORDS = ("color", "label", "alpha")
 """Keywords that every kind of plot takes."""
 
@@ -38,11 +50,8 @@ class PlotEditor:
     def step(
         self, kind: str, category: str, severity: int, where: str, text: str, splices: list[Splice], touches, order
     ) -> Step:
-        place = self.code.place
-        if place:
-            where = f"{where} of the {place} subplot"
-        edit = Edit(kind, category, severity, where, text)
-        own = frozenset((place, thing) for thing in touches)
+        edit = Edit(kind, category, severity, self.code.located(where), text)
+        own = frozenset((self.code.place, thing) for thing in touches)
         return Step(edit, lambda found: found.extend(splices), own, (self.number, *order))
 
     def plot_number(self, plot: Plot) -> int:
@@ -56,17 +65,21 @@ class PlotEditor:
         return f"series {name}"
 
     def _point(self, plot: Plot, place: int) -> str:
-        """Such as ``bar 2 (Ford)``; names of points come from the ticks where the axis only counts."""
-        labels = plot.labels
-        ticks = self.code.setters.get("xticks")
-        if not self.single and ticks is not None and len(ticks.call.args) > 1:
-            try:
-                labels = [str(label) for label in ast.literal_eval(ticks.call.args[1])]
-            except (ValueError, TypeError):
-                labels = []
+        """Such as ``bar 2 (Ford)``."""
+        labels = self.names(plot)
         name = f" ({shown(labels[place])})" if place < len(labels) else ""
         series = "" if self.single else f" of {self.series_words(plot)}"
         return f"{_POINT_WORDS[plot.name]} {place + 1}{name}{series}"
+
+    def names(self, plot: Plot, axis: str = "x") -> list[str]:
+        """What the points are called: by the ticks where the axis only counts."""
+        ticks = self.code.setters.get(f"{axis}ticks")
+        if ticks is None or len(ticks.call.args) < 2:
+            return plot.labels if axis == "x" else []
+        try:
+            return [str(label) for label in ast.literal_eval(ticks.call.args[1])]
+        except (ValueError, TypeError):
+            return []
 
     def all_points(self) -> list[tuple]:
         plots = enumerate(self.code.plots)
@@ -82,15 +95,19 @@ class PlotEditor:
         place = int(self.rng.integers(len(values)))
         old = values[place]
         low, high = min(values), max(values)
-        if plot.name in ("bar", "barh", "pie"):
+        if plot.name in FROM_ZERO or self.code.projection == "polar":
             low = min(low, 0)
+        if self.code.projection == "3d" and old in (low, high):
+            return None  # it would take the axis with it
         extent = (high - low) or abs(high) or 1
         share = pick(self.rng, (0.15, 0.3, 0.5, 0.7)) * pick(self.rng, (1, -1))
         # What is measured in fractions is changed by fractions, what is counted by whole numbers.
         digits = 0 if all(float(value).is_integer() for value in values) and extent >= 10 else 2 if extent >= 1 else 4
         new = round(old + share * extent, digits)
         new = int(new) if digits == 0 else new
-        if (min(values) >= 0 and new <= 0) or new == old:
+        if (min(values) >= 0 and new <= 0) or new == old or (self.code.projection == "3d" and not low <= new <= high):
+            return None
+        if not self.code.inside([reach - old + new for reach in plot.reach]):
             return None
         change = abs(new - old) / extent
         text = f"value is {written(new)}, should be {written(old)}"
@@ -111,9 +128,12 @@ class PlotEditor:
     def remove_point(self, plot: Plot) -> Step | None:
         if not self._has_points(plot) or not self.single or plot.first is None or len(plot.values) < 3:
             return None
+        if self.code.projection or self.code.twins:
+            return None
         place = int(self.rng.integers(len(plot.values)))
         splices = []
-        for node in {id(node): node for node in (plot.first, plot.second)}.values():
+        lists = (plot.first, plot.second, plot.listed("s"), plot.listed("yerr"))
+        for node in {id(node): node for node in lists if node is not None}.values():
             spans = [self.code.span(element) for element in node.elts]
             last = place == len(spans) - 1
             span = (spans[place - 1][1], spans[place][1]) if last else (spans[place][0], spans[place + 1][0])
@@ -128,10 +148,11 @@ class PlotEditor:
     def rename_point(self, plot: Plot) -> Step | None:
         nodes = plot.first
         ticks = self.code.setters.get("xticks")
-        if not self.single and ticks is not None and len(ticks.call.args) > 1:
+        if ticks is not None and len(ticks.call.args) > 1:
             nodes = ticks.call.args[1]
-        if not isinstance(nodes, ast.List) or plot.second is None or plot.name == "hist":
+        if not isinstance(nodes, ast.List) or plot.name == "hist" or self.code.twins:
             return None
+        count = len(plot.rows[0].elts if plot.name == "imshow" else plot.rows) if plot.rows else len(plot.values)
         if not all(isinstance(node, ast.Constant) and isinstance(node.value, str) for node in nodes.elts):
             return None
         place = int(self.rng.integers(len(nodes.elts)))
@@ -142,7 +163,7 @@ class PlotEditor:
         if new is None and at:
             digit = pick(self.rng, at[-2:])
             new = old[:digit] + other(self.rng, "0123456789", old[digit]) + old[digit + 1 :]
-        if not new or new in taken or place >= len(plot.values):
+        if not new or new in taken or place >= count:
             return None
         splices = [(self.code.span(nodes.elts[place]), written(new))]
         touches = [("point", number, place) for number in range(len(self.code.plots))]
@@ -153,9 +174,14 @@ class PlotEditor:
     def kind(self, plot: Plot) -> Step | None:
         if not self.single or plot.second is None or plot.first is None or plot.name not in OTHER_KINDS:
             return None
-        if len(plot.call.args) > 2:
+        if len(plot.call.args) > 2 or self.code.projection or self.code.twins:
             return None
-        new = pick(self.rng, OTHER_KINDS[plot.name])
+        fixed = {"xlim", "ylim", "yscale"} & set(self.code.setters)
+        # Limits and a scale belong to one axis: the bars would lie outside of them.
+        kinds = [kind for kind in OTHER_KINDS[plot.name] if not fixed or "barh" not in (kind, plot.name)]
+        if not kinds:
+            return None
+        new = pick(self.rng, kinds)
         call = plot.call
         start = self.code.span(call.func.value)[1]
         splices: list[Splice] = [((start, self.code.span(call.func)[1]), f".{new}")]
@@ -163,12 +189,20 @@ class PlotEditor:
         for number, keyword in enumerate(call.keywords):
             if keyword.arg not in _KEPT_KEYWORDS:
                 splices.append(((ends[len(call.args) + number - 1], ends[len(call.args) + number]), ""))
-        text = f"{_KIND_WORDS[new]}, should be {_KIND_WORDS[plot.name]}"
+        text = f"{KIND_WORDS[new]}, should be {self.kind_words(plot)}"
         # It takes the words for a single point with it.
         touches = ["kind", "style of line", "axis", *self.all_points()]
         # Names beside horizontal bars may push the axis label out of the picture.
         touches += ["y"] if new == "barh" else []
         return self.step("kind", "structure_error", 3, "plot area", text, splices, touches, (0,))
+
+    def kind_words(self, plot: Plot) -> str:
+        """What a chart of such a plot is called."""
+        if self.code.projection == "polar":
+            return {"bar": "polar bar chart", "plot": "radar chart"}.get(plot.name, f"polar {KIND_WORDS[plot.name]}")
+        if plot.name == "scatter" and plot.listed("s") is not None:
+            return "bubble chart"
+        return "donut chart" if plot.name == "pie" and "wedgeprops" in plot.keywords else KIND_WORDS[plot.name]
 
     def series(self, plot: Plot) -> Step | None:
         if self.single or not isinstance(plot.statement, ast.Expr):

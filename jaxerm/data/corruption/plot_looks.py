@@ -7,6 +7,7 @@ from jaxerm.data.corruption.plot_code import Plot
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, written
 
 _EXTRA = ("tab:pink", "tab:olive", "tab:cyan")
+_LONG = 40
 _FACES = {"lightgray": "light gray", "lightyellow": "light yellow", "lavender": "lavender"}
 
 
@@ -22,15 +23,21 @@ class LookEdits:
 
     @property
     def _plain(self) -> bool:
-        """Whether the axes have a frame and a scale, unlike those of a pie."""
-        return all(plot.name != "pie" for plot in self.code.plots)
+        """Whether the axes have a frame and a scale, unlike those of a pie or polar ones."""
+        return not self.code.projection and all(plot.name != "pie" for plot in self.code.plots)
+
+    @property
+    def _bare(self) -> bool:
+        """Whether there is a background to see, and one pair of axes to see it of."""
+        covered = any(plot.name in ("imshow", "contour", "contourf") for plot in self.code.plots)
+        return self._plain and not covered and not self.code.twins
 
     def _line(self, text: str) -> list:
         return [self.code.before_saving(f"{self.code.axes_object}.{text}")]
 
     def _value_axis(self) -> str | None:
         """x or y: the axis of the values; None where they are not written out, or the code sets limits of its own."""
-        known = all(plot.second is not None and plot.name in OTHER_KINDS for plot in self.code.plots)
+        known = all(plot.second is not None and plot.name in OTHER_KINDS for plot in self.code.plots) and self._plain
         axis = "x" if self.code.plots[0].name == "barh" else "y"
         return axis if known and f"{axis}lim" not in self.code.setters else None
 
@@ -38,7 +45,9 @@ class LookEdits:
         """A logarithmic axis."""
         axis = self._value_axis()
         values = [value for plot in self.code.plots for value in plot.values]
-        if axis is None or min(values) <= 0 or max(values) < 2 * min(values):
+        if axis is None or min(values) <= 0 or max(values) < 2 * min(values) or "yscale" in self.code.setters:
+            return None
+        if any(plot.name == "fill_between" or plot.base for plot in self.code.plots):
             return None
         text = f"{axis}-axis is logarithmic, should be linear"
         touches = ["axis", "series", *self.all_points()]
@@ -57,7 +66,7 @@ class LookEdits:
 
     def no_ticks(self) -> Step | None:
         """No labels at the ticks of an axis."""
-        if not self._plain:
+        if not self._plain or self.code.twins:
             return None
         axis = pick(self.rng, "xy")
         side = "labelbottom" if axis == "x" else "labelleft"
@@ -72,6 +81,8 @@ class LookEdits:
         labels = [label for plot in self.code.plots for label in plot.labels]
         if not self._plain or not labels or max(map(len, labels)) > 4 or self.code.plots[0].name == "barh":
             return None
+        if self.code.twins:
+            return None
         if "xticks" in self.code.setters:
             return None
         splices = self._line('tick_params(axis="x", labelrotation=90)')
@@ -80,7 +91,7 @@ class LookEdits:
 
     def face(self) -> Step | None:
         """A coloured background."""
-        if not self._plain:
+        if not self._bare:
             return None
         colour = pick(self.rng, list(_FACES))
         splices = self._line(f'set_facecolor("{colour}")')
@@ -89,7 +100,7 @@ class LookEdits:
 
     def frame(self) -> Step | None:
         """A frame that is open at the top and on the right."""
-        if not self._plain:
+        if not self._bare:
             return None
         splices = self._line('spines[["top", "right"]].set_visible(False)')
         text = "frame is open at the top and on the right"
@@ -107,13 +118,15 @@ class LookEdits:
         setter = self.code.setters.get("title")
         if setter is None or not setter.text() or setter.keywords:
             return None
+        if kind == "title_place" and len(setter.text()) > _LONG:
+            return None  # it would reach out of the picture
         end = self.code.span(setter.call.args[-1])[1]
         splices = [((end, end), f", {keyword}={written(value)}")]
         return self.step(kind, "text_error", 1, "title", text, splices, ["title"], (1,))
 
     def line_width(self, plot: Plot) -> Step | None:
         """A line three times as thick."""
-        if plot.name != "plot" or {"linewidth", "lw"} & set(plot.keywords) or len(plot.call.args) > 2:
+        if plot.name not in ("plot", "step") or {"linewidth", "lw"} & set(plot.keywords) or len(plot.call.args) > 2:
             return None
         number = self.plot_number(plot)
         touches = ["style of line", ("style", number)]
@@ -133,8 +146,9 @@ class LookEdits:
 
     def fade(self, plot: Plot) -> Step | None:
         """Pale colours."""
-        if plot.name not in ("bar", "barh", "plot", "scatter", "hist") or "alpha" in plot.keywords:
-            return None
+        plain = plot.name in ("bar", "barh", "plot", "scatter", "hist", "step", "fill_between")
+        if not plain or "alpha" in plot.keywords or self.code.projection == "3d":
+            return None  # what is far away in space is pale already
         number = self.plot_number(plot)
         splices = self._keyword_step(plot, "alpha", 0.3)
         text = "colours are faded"
@@ -144,6 +158,8 @@ class LookEdits:
     def add_series(self, plot: Plot) -> Step | None:
         """A second series, of the same values in another order, so that the axis stays as it is."""
         if not self.single or plot.name not in ("plot", "scatter") or plot.first is None or len(plot.call.args) > 2:
+            return None
+        if self.code.projection or not self.code.inside(plot.values):
             return None
         values = plot.values[::-1]
         if values == plot.values:
@@ -159,7 +175,7 @@ class LookEdits:
 
     def swap_values(self, plot: Plot) -> Step | None:
         """Two points that have each other's values."""
-        if not self._has_points(plot) or plot.name == "pie" or len(plot.values) < 2:
+        if not self._has_points(plot) or plot.name == "pie" or len(plot.values) < 2 or self.code.projection == "3d":
             return None
         one, two = sorted(int(place) for place in self.rng.choice(len(plot.values), size=2, replace=False))
         values = plot.values

@@ -4,62 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from jaxerm.data.corruption.plot_code import PlotCode, constants, grid_of
+import numpy as np
+
+from jaxerm.data.corruption.plot_code import Plot, PlotCode, constants
+from jaxerm.data.corruption.plot_reading import grid_of
 from jaxerm.data.program import Edit
 
 _MARGIN = 0.05
 _BARS = ("bar", "barh")
 _OTHERWISE = {
-    "kind", "limits", "log", "no_ticks", "extra_subplot", "remove_subplot", "arrange", "share", "swap_subplots",
+    "kind", "limits", "log", "no_ticks", "extra_subplot", "remove_subplot", "arrange", "swap_subplots",
+    "tick_size", "no_errors",
 }  # fmt: skip
 """Edits that say themselves that the axis, or the whole chart, is another one; or after which it cannot be read."""
 
 
-def ticks(values: Collection[float], from_zero: bool, steps: int = 9) -> list[float] | None:
+def ticks(values: Collection[float], floor: float | None, steps: int = 9) -> list[float] | None:
     """Where matplotlib puts the ticks of an axis that fits its data; None where all values are one.
 
-    The data's range and a margin of 5 % at both ends, none at the zero that bars stand on.
+    The data's range and a margin of 5 % at both ends, none where the bars stand.
 
     Args:
       values: the data.
-      from_zero: whether bars begin at zero.
+      floor: where bars begin; None where there are none.
       steps: at most; 9 where there is room for the labels.
     """
     from matplotlib.ticker import MaxNLocator
 
     low, high = min(values), max(values)
-    if from_zero:
-        low, high = min(low, 0), max(high, 0)
+    if floor is not None:
+        low, high = min(low, floor), max(high, floor)
     if high <= low:
         return None
     margin = _MARGIN * (high - low)
-    low, high = (low if from_zero and low == 0 else low - margin), (high if from_zero and high == 0 else high + margin)
+    low, high = (low if low == floor else low - margin), (high if high == floor else high + margin)
     found = MaxNLocator(steps, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return [float(f"{tick:.10g}") + 0.0 for tick in found if low <= tick <= high]
 
 
-_STEPS = {("x", (1, 2)): 7, ("y", (2, 1)): 8}
-"""Fewer steps fit an axis of two subplots, at the size that `Charts` gives them."""
+_STEPS = {("x", (1, 2)): 7, ("y", (2, 1)): 8, ("x", (1, 3)): 6, ("x", (2, 2)): 7}
+"""Fewer steps fit an axis of several subplots, at the size that `Charts` gives them."""
 
 
 def _axes(view: PlotCode) -> dict[str, list[float]]:
     """Axis -> its ticks, for the axes whose data is written out."""
     names = {plot.name for plot in view.plots}
-    if not all(plot.second is not None for plot in view.plots) or {"ylim", "xlim"} & set(view.setters):
+    if not all(plot.second is not None for plot in view.plots) or view.projection or "yscale" in view.setters:
         return {}
-    values = [value for plot in view.plots for value in plot.values]
+    values = [value for plot in view.plots for value in plot.reach]
     grid = grid_of(view.subplots)
     steps = {axis: _STEPS.get((axis, grid), 9) for axis in "xy"}
     found = {}
     if names <= set(_BARS):
         axis = "x" if names == {"barh"} else "y"
-        found[axis] = ticks(values, True, steps[axis])
-    elif names <= {"plot", "scatter"}:
-        found["y"] = ticks(values, False, steps["y"])
+        found[axis] = ticks(values, min(min(plot.base, default=0) for plot in view.plots), steps[axis])
+    elif names == {"hist"}:
+        counts = [_counts(plot) for plot in view.plots]
+        found["y"] = None if None in counts else ticks([count for each in counts for count in each], 0, steps["y"])
+    elif names <= {"plot", "scatter", "step", "fill_between"}:
+        areas = [0.0] if "fill_between" in names else []
+        found["y"] = ticks([*values, *areas], None, steps["y"])
         places = [place for plot in view.plots if plot.first is not None for place in _numbers(plot.first)]
-        if places:
-            found["x"] = ticks(places, False, steps["x"])
-    return {axis: where for axis, where in found.items() if where}
+        if places and not view.twins:
+            found["x"] = ticks(places, None, steps["x"])
+    return {axis: where for axis, where in found.items() if where and f"{axis}lim" not in view.setters}
+
+
+def _counts(plot: Plot) -> list[int] | None:
+    """How many values of a histogram lie in each of its bins."""
+    bins = plot.keywords.get("bins")
+    number = getattr(bins.value, "value", None) if bins is not None else 10
+    return np.histogram(plot.values, number)[0].tolist() if isinstance(number, int) else None
 
 
 def _numbers(node) -> list[float]:
@@ -78,10 +93,10 @@ def rescaled(before: PlotCode, after: PlotCode, kinds: Collection[str]) -> list[
     entries = []
     for old, new in zip(before.views, after.views, strict=True):
         was, now = _axes(old), _axes(new)
-        for axis in sorted(set(was) & set(now)):
+        shared = {"y"} if "share" in kinds else set()
+        for axis in sorted(set(was) & set(now) - shared):
             ends = (now[axis][0], now[axis][-1]), (was[axis][0], was[axis][-1])
             if ends[0] != ends[1]:
                 text = "ticks run from {:g} to {:g}, should run from {:g} to {:g}".format(*ends[0], *ends[1])
-                where = f"{axis}-axis" + (f" of the {old.place} subplot" if old.place else "")
-                entries.append(Edit("rescale", "data_error", 1, where, text))
+                entries.append(Edit("rescale", "data_error", 1, old.located(f"{axis}-axis"), text))
     return entries

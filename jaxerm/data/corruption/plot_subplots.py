@@ -8,14 +8,16 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxerm.data.corruption.common import Step, pick
-from jaxerm.data.corruption.plot_code import PlotCode, Splice, grid_of
+from jaxerm.data.corruption.plot_code import PlotCode, Splice
+from jaxerm.data.corruption.plot_reading import grid_of
 from jaxerm.data.program import Edit
 
 _WHOLE = "whole figure"
-_TURNED = {
-    (1, 2): "one above the other, should be side by side",
-    (2, 1): "side by side, should be one above the other",
-}
+_UPRIGHT, _FLAT = "one above the other, should be side by side", "side by side, should be one above the other"
+_ARRANGED = {
+    (1, 2): ((2, 1), _UPRIGHT), (2, 1): ((1, 2), _FLAT), (1, 3): ((3, 1), _UPRIGHT),
+    (2, 2): ((1, 4), "in 1 rows and 4 columns, should be 2 and 2"),
+}  # fmt: skip
 
 
 class SubplotEdits:
@@ -27,15 +29,17 @@ class SubplotEdits:
         target = self.statement.targets[0] if self.statement is not None else None
         pair = isinstance(target, ast.Tuple) and len(target.elts) == 2
         self.axes = target.elts[1] if pair else None
+        rows = self.axes.elts if isinstance(self.axes, ast.Tuple) else []
+        self.names = [node for row in rows for node in (row.elts if isinstance(row, ast.Tuple) else [row])]
 
     def makers(self) -> list[Callable[[], Step | None]]:
-        """The kinds there is something for: a figure with one pair of axes, or with two that have names."""
+        """The kinds there is something for: a figure with one pair of axes, or with several that have names."""
         if self.axes is None:
             return []
         if isinstance(self.axes, ast.Name) and not self.statement.value.args and len(self.code.views) == 1:
             return [self.extra]
-        named = isinstance(self.axes, ast.Tuple) and all(isinstance(node, ast.Name) for node in self.axes.elts)
-        if named and len(self.axes.elts) == len(self.code.views) == 2 and grid_of(self.statement) in _TURNED:
+        named = all(isinstance(node, ast.Name) for node in self.names)
+        if named and len(self.names) == len(self.code.views) > 1 and grid_of(self.statement) in _ARRANGED:
             return [self.remove, self.arrange, self.share, self.swap]
         return []
 
@@ -56,14 +60,18 @@ class SubplotEdits:
 
     def extra(self) -> Step:
         """A second, empty subplot."""
-        grid, place = pick(self.rng, (("1, 2", "right"), ("2, 1", "bottom")))
+        title = self.code.setters.get("title")
+        # A long title would not fit over half the width.
+        long = title is not None and len(title.text() or "") > 24
+        grid, place = pick(self.rng, (("2, 1", "bottom") if long else ("1, 2", "right"), ("2, 1", "bottom")))
+        if all(keyword.arg != "layout" for keyword in self.statement.value.keywords):
+            grid += ', layout="constrained"'
         splices = [(self.code.span(self.axes), f"({self.axes.id}, empty)"), self._arguments(grid)]
         return self._step("extra_subplot", 3, _WHOLE, f"an empty subplot is extra at the {place}", splices)
 
     def remove(self) -> Step | None:
-        """One of two subplots gone, the other in its place."""
+        """One subplot gone; of two, the other in its place."""
         gone = pick(self.rng, self.code.views)
-        kept = next(node.id for node in self.axes.elts if node.id != gone.axes)
         lines = [
             statement
             for statement in ast.parse(self.code.code).body
@@ -72,30 +80,37 @@ class SubplotEdits:
             and not isinstance(statement, ast.Assign)
         ]
         splices = [(self.code.line_span(line), "") for line in lines]
-        splices += [(self.code.span(self.axes), kept), self._arguments("")]
+        if len(self.names) > 2:
+            splices.append(self.code.before_saving(f"{gone.axes}.remove()"))
+        else:
+            kept = next(node.id for node in self.names if node.id != gone.axes)
+            splices += [(self.code.span(self.axes), kept), self._arguments("")]
         return self._step("remove_subplot", 3, f"{gone.place} subplot", "subplot is missing", splices)
 
     def arrange(self) -> Step:
-        """Two subplots one above the other instead of side by side, or the other way round."""
-        rows, columns = grid_of(self.statement)
-        text = f"subplots are {_TURNED[rows, columns]}"
-        return self._step("arrange", 2, _WHOLE, text, [self._arguments(f"{columns}, {rows}")])
+        """Subplots one above the other instead of side by side, or the other way round; four of them in one row."""
+        grid, text = _ARRANGED[grid_of(self.statement)]
+        flat = f"({', '.join(node.id for node in self.names)})"
+        splices = [(self.code.span(self.axes), flat), self._arguments(f"{grid[0]}, {grid[1]}")]
+        return self._step("arrange", 2, _WHOLE, f"subplots are {text}", splices)
 
     def share(self) -> Step | None:
-        """Two subplots with one scale."""
+        """Subplots with one scale."""
         if any(keyword.arg in ("sharex", "sharey") for keyword in self.statement.value.keywords):
             return None
         values = [[value for plot in view.plots for value in plot.values] for view in self.code.views]
         upright = all(plot.name in ("bar", "plot", "scatter") for view in self.code.views for plot in view.plots)
         # Scales that are nearly the same look the same shared or not.
-        if not all(values) or not upright or 0.7 < max(values[0]) / (max(values[1]) or 1) < 1.4:
+        tops = [max(each, default=0) for each in values]
+        if not all(values) or not upright or min(tops) <= 0 or min(tops) > 0.7 * max(tops):
             return None
         splices = [self._arguments(f"{', '.join(map(str, grid_of(self.statement)))}, sharey=True")]
         return self._step("share", 2, _WHOLE, "subplots share their y-axis, should not", splices)
 
     def swap(self) -> Step:
         """Two subplots in each other's place."""
-        one, two = self.axes.elts
+        places = sorted(self.rng.choice(len(self.names), size=2, replace=False)) if len(self.names) > 2 else (0, 1)
+        one, two = (self.names[place] for place in places)
         splices = [(self.code.span(one), two.id), (self.code.span(two), one.id)]
-        places = " and ".join(view.place for view in self.code.views)
+        places = " and ".join(self.code.views[place].place for place in places)
         return self._step("swap_subplots", 2, _WHOLE, f"the {places} subplots are in each other's place", splices)

@@ -142,7 +142,16 @@ class _Editor(MoreEdits):
         if item.element.tag not in _CLOSED or not outlined:
             return None
         colour = pick(self.rng, COLOURS)
+        if any(known is not item and self._within(known, item) for known in self.items[: self.items.index(item)]):
+            return None  # it would hide what was drawn before
         return self._step(item, words.filled(item, colour), lambda element: _set(element, "fill", colour))
+
+    @staticmethod
+    def _within(inner: Item, outer: Item) -> bool:
+        """Whether the middle of one shape lies in the bounds of another."""
+        left, top, right, bottom = inner.bounds
+        across, down = (left + right) / 2, (top + bottom) / 2
+        return outer.bounds[0] < across < outer.bounds[2] and outer.bounds[1] < down < outer.bounds[3]
 
     def width(self, item: Item) -> Step | None:
         if item.get("stroke", "none") == "none":

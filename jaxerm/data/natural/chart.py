@@ -21,6 +21,8 @@ _NAMES = {
 _TURNED = {
     (1, 2): "one above the other, should be side by side",
     (2, 1): "side by side, should be one above the other",
+    (1, 3): "one above the other, should be side by side",
+    (3, 1): "side by side, should be one above the other",
 }
 
 
@@ -54,6 +56,8 @@ def _names(axes: list[dict[str, Any]]) -> list[str]:
     """What a reader calls each of the axes; an empty name where there is one."""
     if len(axes) == 1:
         return [""]
+    if len(axes) == 2 and all(one["twin"] for one in axes):
+        return ["right" if one["right"] else "left" for one in axes]
     grid = _grid(axes)
     order = sorted(range(len(axes)), key=lambda i: (-round(axes[i]["place"][1], 1), axes[i]["place"][0]))
     named = _NAMES.get(grid, [])
@@ -69,6 +73,7 @@ def _weight(edits: list[Edit]) -> int:
 def compare_figures(wanted: list[dict[str, Any]], found: list[dict[str, Any]]) -> tuple[Edit, ...]:
     """The same for what `read_figure` tells."""
     names, theirs = _names(wanted), _names(found)
+    twins = len(wanted) == 2 and all(one["twin"] for one in wanted)
     made = {(i, j): compare_axes(wanted[i], found[j]) for i, j in product(range(len(wanted)), range(len(found)))}
     cost = np.array([[_weight(made[i, j]) for j in range(len(found))] for i in range(len(wanted))], float)
     cost += 0.5 * (np.arange(len(wanted))[:, None] != np.arange(len(found))[None])
@@ -80,8 +85,10 @@ def compare_figures(wanted: list[dict[str, Any]], found: list[dict[str, Any]]) -
         what = "an empty subplot" if not found[j]["series"] else "a subplot"
         text = f"{what} is extra at the {theirs[j]}"
         entries.append(Edit("extra_subplot", "structure_error", 3, _WHOLE, text))
+    turned = False
     if len(wanted) == len(found) > 1:
         grids = _grid(wanted), _grid(found)
+        turned = grids[0] != grids[1]
         if grids[0] != grids[1] and grids[1] == grids[0][::-1] and grids[0] in _TURNED:
             entries.append(Edit("arrange", "structure_error", 2, _WHOLE, f"subplots are {_TURNED[grids[0]]}"))
         elif grids[0] != grids[1]:
@@ -92,16 +99,21 @@ def compare_figures(wanted: list[dict[str, Any]], found: list[dict[str, Any]]) -
             text = f"the {moved} subplots are in each other's place"
             entries.append(Edit("swap_subplots", "structure_error", 2, _WHOLE, text))
     shared = _shares_scale(found) and not _shares_scale(wanted)
-    if shared and len(wanted) == len(found) > 1:
+    if shared and len(wanted) == len(found) > 1 and not twins:
         entries.append(Edit("share", "structure_error", 2, _WHOLE, "subplots share their y-axis, should not"))
     for i, j in sorted(pairs):
         for edit in made[i, j]:
-            if (shared or len(wanted) != len(found)) and edit.kind in ("rescale", "limits", "no_ticks"):
+            # Axes of another size have other ticks, and shared ones hide some.
+            other = turned or (shared and edit.location == "y-axis") or len(wanted) != len(found)
+            if (other and edit.kind == "rescale") or (shared and edit.kind in ("limits", "no_ticks")):
                 continue
             where = f"{edit.location} of the {names[i]} subplot" if names[i] else edit.location
+            if twins:
+                whole = edit.location in ("title", "x-axis label", "x-axis")
+                where = edit.location if whole else f"{edit.location} on the {names[i]} axis"
             entries.append(Edit(edit.kind, edit.category, edit.severity, where, edit.description))
     return tuple(entries)
 
 
 def _shares_scale(axes: list[dict[str, Any]]) -> bool:
-    return len({tuple(one["ylim"]) for one in axes}) == 1
+    return len({tuple(one["ylim"]) for one in axes}) == 1 and all(one["shape"] == "rectilinear" for one in axes)

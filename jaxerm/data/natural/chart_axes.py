@@ -6,10 +6,11 @@ from typing import Any
 
 from jaxerm.data.corruption.common import contrast, near
 from jaxerm.data.corruption.plot_edits import written
-from jaxerm.data.natural.chart_series import SeriesPair, colour_words, kind_words, series_words
+from jaxerm.data.natural.chart_series import SeriesPair
+from jaxerm.data.natural.chart_words import colour_words, kind_words, series_words, tops
 from jaxerm.data.program import Edit
 
-_WORDS = {"title": "title", "x": "x-axis label", "y": "y-axis label"}
+_WORDS = {"title": "title", "x": "x-axis label", "y": "y-axis label", "z": "z-axis label"}
 _FRAME = {"top", "right"}
 Axes = dict[str, Any]
 
@@ -17,8 +18,9 @@ Axes = dict[str, Any]
 def compare_axes(old: Axes, new: Axes) -> list[Edit]:
     """The entries of one subplot, their locations without its name."""
     found = [*_texts(old, new)]
-    kinds = [[kind_words(series) for series in axes["series"]] for axes in (old, new)]
-    if len(kinds[0]) == len(kinds[1]) == 1 and kinds[0] != kinds[1]:
+    kinds = [[kind_words(series, axes["shape"]) for series in axes["series"]] for axes in (old, new)]
+    alike = len(kinds[0]) == len(kinds[1]) and all(len(set(words)) == 1 for words in kinds)
+    if alike and kinds[0] != kinds[1]:
         text = f"{kinds[1][0]}, should be {kinds[0][0]}"
         found.insert(0, Edit("kind", "structure_error", 3, "plot area", text))
         # A chart of another kind has its own scale and style.
@@ -26,7 +28,7 @@ def compare_axes(old: Axes, new: Axes) -> list[Edit]:
     pairs, entries = _match(old, new)
     for one, two in pairs:
         entries += SeriesPair(old, new, one, two).entries()
-    found += _legend(old, new, pairs)
+    found += [*_legend(old, new, pairs), *_notes(old, new), *_view(old, new)]
     return [*found, *entries, *_scale(old, new), *_looks(old, new)]
 
 
@@ -50,6 +52,9 @@ def _texts(old: Axes, new: Axes) -> list[Edit]:
             found.append(Edit("title_size", "text_error", 1, "title", f"title is {word} than it should be"))
         places = [{"center": "in the middle", "left": "at the left", "right": "at the right"}[axes["title_place"]]
                   for axes in (old, new)]  # fmt: skip
+        if new["title_low"] and not old["title_low"]:
+            text = "title lies over the plot area, should be above it"
+            found.append(Edit("title_over", "text_error", 2, "title", text))
         if places[0] != places[1]:
             text = f"title is {places[1]}, should be {places[0]}"
             found.append(Edit("title_place", "text_error", 1, "title", text))
@@ -66,11 +71,58 @@ def _legend(old: Axes, new: Axes, pairs: list[tuple[int, int]]) -> list[Edit]:
         severity = 2 if len(old["series"]) == 1 else 3
         return [Edit("legend", "text_error", severity, "legend", "legend is missing")]
     found = []
+    where = old["legend_place"], new["legend_place"]
+    if None not in where and where[0] != where[1]:
+        if where[1] == "center":
+            text, severity = f"legend lies over the middle, should be at the {where[0]}", 2
+        else:
+            text, severity = f"legend is at the {where[1]}, should be at the {where[0]}", 1
+        found.append(Edit("legend_place", "text_error", severity, "legend", text))
     for one, two in pairs:
         label, other = old["series"][one]["label"], new["series"][two]["label"]
         if label != other and label in was and other in now:
             text = "entry is {}, should be {}".format(*contrast(other, label))
             found.append(Edit("legend_entry", "text_error", 2, "legend", text))
+    return found
+
+
+def _notes(old: Axes, new: Axes) -> list[Edit]:
+    """Texts in the plot: those alike are told by their words, the others by their order."""
+    found: list[Edit] = []
+    if any(series["kind"] == "wedges" for axes in (old, new) for series in axes["series"]):
+        return found
+    was, now = list(old["notes"]), list(new["notes"])
+    for note in list(was):
+        same = next((other for other in now if other[0] == note[0]), None)
+        if same is None:
+            continue
+        was.remove(note)
+        now.remove(same)
+        if abs(same[1] - note[1]) > 0.12:
+            text = f"annotation is too {'low' if same[1] < note[1] else 'high'}"
+            found.append(Edit("move_annotation", "text_error", 1, "annotation", text))
+    for note, other in zip(was, now, strict=False):
+        text = f'annotation is "{other[0]}", should be "{note[0]}"'
+        severity = 1 if near(other[0], note[0]) else 2
+        found.append(Edit("rewrite_annotation", "text_error", severity, "annotation", text))
+    for _ in was[len(now) :]:
+        found.append(Edit("remove_annotation", "text_error", 2, "annotation", "annotation is missing"))
+    for other in now[len(was) :]:
+        found.append(Edit("add_annotation", "text_error", 1, "annotation", f'annotation "{other[0]}" is extra'))
+    return found
+
+
+def _view(old: Axes, new: Axes) -> list[Edit]:
+    """The scale of the colours, and the side that space is seen from."""
+    found = []
+    if old["bar"] and not new["bar"]:
+        found.append(Edit("colour_bar", "text_error", 2, "colour bar", "colour bar is missing"))
+    elif new["bar"] and not old["bar"]:
+        found.append(Edit("colour_bar", "text_error", 1, "colour bar", "colour bar is extra"))
+    turn = abs(new["turned"] - old["turned"]) % 360
+    if turn > 5:
+        text = f"seen from another side, turned by {min(turn, 360 - turn):g} degrees"
+        found.append(Edit("view", "style_error", 2, "plot area", text))
     return found
 
 
@@ -122,6 +174,8 @@ def _scale(old: Axes, new: Axes) -> list[Edit]:
         where = f"{axis}-axis"
         if not old["on"] or not new["on"] or any(s["kind"] == "wedges" for s in old["series"]):
             continue
+        if not old["shape"] == new["shape"] == "rectilinear":
+            continue
         if old[f"{axis}scale"] != new[f"{axis}scale"]:
             names = {"log": "logarithmic"}
             now, was = (names.get(axes[f"{axis}scale"], axes[f"{axis}scale"]) for axes in (new, old))
@@ -134,10 +188,15 @@ def _scale(old: Axes, new: Axes) -> list[Edit]:
         if old[f"{axis}ticks"] and not new[f"{axis}ticks"]:
             found.append(Edit("no_ticks", "text_error", 2, where, "tick labels are missing"))
             continue
+        sizes = [axes["tick_sizes"]["xy".index(axis)] for axes in (old, new)]
+        if sizes[1] > sizes[0] + 2 and new[f"{axis}ticks"]:
+            text = "tick labels are larger than they should be"
+            found.append(Edit("tick_size", "text_error", 1, where, text))
+            continue
         ends = _ends(old, axis), _ends(new, axis)
         if None in ends or ends[0] == ends[1]:
             continue
-        data = [value for series in new["series"] for value in series.get("y", []) if value is not None]
+        data = [value for series in new["series"] for value in tops(series)]
         across = any(series.get("across") for series in new["series"])
         if (axis == "x") == across and data and now[0] == 0 and min(data) >= 0 and now[1] > 1.35 * max(data):
             text = f"{axis}-axis runs from 0 to {written(now[1])}, should fit the data"
@@ -155,6 +214,8 @@ def _scale(old: Axes, new: Axes) -> list[Edit]:
 def _looks(old: Axes, new: Axes) -> list[Edit]:
     found = []
     if not old["on"] or not new["on"] or any(s["kind"] == "wedges" for s in old["series"]):
+        return found
+    if not old["shape"] == new["shape"] == "rectilinear":
         return found
     if old["grid"] != new["grid"]:
         text = "grid is extra" if new["grid"] else "grid is missing"

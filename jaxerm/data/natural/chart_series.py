@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
 from jaxerm.data.corruption.common import contrast, shown
 from jaxerm.data.corruption.plot_edits import written
+from jaxerm.data.natural.chart_fields import FIELDS, FieldPair
+from jaxerm.data.natural.chart_words import POINTS, colour_words, kind_words, series_words
 from jaxerm.data.program import Edit
 
-_KINDS = {
-    "bars": "bar chart", "line": "line chart", "points": "scatter chart", "wedges": "pie chart", "hist": "histogram",
-}  # fmt: skip
-_SERIES = {"bars": "bars", "line": "line", "points": "points", "hist": "bars", "wedges": "plot area"}
-_POINTS = {"bars": "bar", "line": "point", "points": "point", "wedges": "slice"}
 _MARKERS = {"o": "circles", "s": "squares", "^": "triangles", "x": "crosses"}
 _DASHES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dash-dotted"}
 _NO_MARKER = ("None", "none", " ", "")
-
-
-def kind_words(series: dict[str, Any]) -> str:
-    """What a chart of such a series is called."""
-    return "horizontal bar chart" if series["kind"] == "bars" and series["across"] else _KINDS[series["kind"]]
-
-
-def series_words(axes: dict[str, Any], place: int) -> str:
-    """What a reader calls a series: by its name where there are several."""
-    series = axes["series"][place]
-    if len(axes["series"]) == 1:
-        return _SERIES[series["kind"]]
-    label = series["label"]
-    return f"series {label if label[:1] not in ('', '_') else place + 1}"
-
-
-def colour_words(value: str | None) -> str:
-    """A colour by its name: matplotlib's own first, then CSS's; else its digits."""
-    from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS
-
-    for names in (TABLEAU_COLORS, CSS4_COLORS):
-        for name, code in names.items():
-            if value is not None and code.lower() == value:
-                return _SPACED.get(name, name.removeprefix("tab:"))
-    return value or "another colour"
-
-
-_SPACED = {"lightgray": "light gray", "lightgrey": "light gray", "lightyellow": "light yellow"}
 
 
 class SeriesPair:
@@ -51,7 +21,7 @@ class SeriesPair:
 
     def __init__(self, old: dict[str, Any], new: dict[str, Any], one: int, two: int):
         self.axes, self.theirs = old, new
-        self.old, self.new = old["series"][one], new["series"][two]
+        self.old, self.new = _opened(old["series"][one], old), _opened(new["series"][two], new)
         self.first = one == 0
         self.where = series_words(old, one)
         self.of = "" if len(old["series"]) == 1 else f" of {self.where}"
@@ -60,29 +30,31 @@ class SeriesPair:
         """All that differs."""
         kind = self.old["kind"]
         if kind != self.new["kind"]:
-            text = f"{kind_words(self.new)}, should be {kind_words(self.old)}"
+            text = f"{kind_words(self.new, self.theirs['shape'])}, should be {kind_words(self.old, self.axes['shape'])}"
             return [Edit("kind", "structure_error", 3, self.where, text)]
         if kind == "wedges":
             return self._slices()
         if kind == "hist":
             return [*self._bins(), *self._style()]
+        if kind in FIELDS:
+            return FieldPair(self.axes, self.theirs, self.old, self.new).entries()
         return [*self._points(), *self._style()]
 
     def _names(self, axes: dict[str, Any], series: dict[str, Any]) -> list[str]:
         """What the points are called along the axis: the text of the tick they stand at, or their place."""
         ticks = axes["yticks" if series.get("across") else "xticks"]
         # Bars side by side stand around their tick.
-        reach = 0.45 if series["kind"] == "bars" else 1e-6
+        reach = 0.45 if series["kind"] == "bars" else 0.01 if axes["shape"] == "polar" else 1e-6
         found = []
         for place in series["x"]:
             text = next((text for at, text in ticks if abs(at - place) <= reach), None)
-            plain = series["kind"] in ("line", "points") and not _category(ticks)
+            plain = series["kind"] not in ("bars", "wedges") and not _category(ticks) and axes["shape"] != "polar"
             found.append(f"{place:g}" if plain or text is None else text)
         return found
 
     def _point(self, place: int, names: list[str]) -> str:
         name = f" ({shown(names[place])})" if place < len(names) else ""
-        return f"{_POINTS[self.old['kind']]} {place + 1}{name}{self.of}"
+        return f"{POINTS[self.old['kind']]} {place + 1}{name}{self.of}"
 
     def _points(self) -> list[Edit]:
         old, new = self.old, self.new
@@ -91,26 +63,26 @@ class SeriesPair:
         if len(new["y"]) < len(old["y"]):
             return self._missing(names, theirs)
         if len(new["y"]) > len(old["y"]):
-            text = f"{len(new['y'])} {_POINTS[old['kind']]}s, should be {len(old['y'])}"
+            text = f"{len(new['y'])} {POINTS[old['kind']]}s, should be {len(old['y'])}"
             return [Edit("add_point", "data_error", 2, self.where, text)]
         found = self._values(names, list(range(len(old["y"]))), new["y"])
         if self.first and names != theirs and self._labelled():
             for place, (was, now) in enumerate(zip(names, theirs, strict=True)):
                 if was != now:
                     text = "label is {}, should be {}".format(*contrast(now, was))
-                    noun = f"{_POINTS[old['kind']]}{'' if len(self.axes['series']) == 1 else 's'}"
+                    noun = f"{POINTS[old['kind']]}{'' if len(self.axes['series']) == 1 else 's'}"
                     found.append(Edit("label", "text_error", 2, f"{noun} {place + 1}", text))
         elif not self._labelled() and old["x"] != new["x"]:
             places = [place for place, (a, b) in enumerate(zip(old["x"], new["x"], strict=True)) if a != b]
             for place in places:
                 text = f"is at {new['x'][place]:g}, should be at {old['x'][place]:g}"
                 found.append(Edit("place", "data_error", 2, self._point(place, names), text))
-        return found
+        return found + self._sizes(names)
 
     def _labelled(self) -> bool:
         """Whether the points stand at names, and both axes show them."""
         key = "yticks" if self.old.get("across") else "xticks"
-        bars = self.old["kind"] == "bars"
+        bars = self.old["kind"] == "bars" or self.axes["shape"] == "polar"
         return all(axes[key] and (bars or _category(axes[key])) for axes in (self.axes, self.theirs))
 
     def _missing(self, names: list[str], theirs: list[str]) -> list[Edit]:
@@ -125,14 +97,14 @@ class SeriesPair:
             else:
                 kept.append((place, match[1]))
                 left.remove(match)
-        text = f"{_POINTS[self.old['kind']]} is missing"
+        text = f"{POINTS[self.old['kind']]} is missing"
         found = [Edit("remove_point", "data_error", 3, self._point(place, names), text) for place in gone]
         return found + self._values(names, [place for place, _ in kept], [value for _, value in kept])
 
     def _values(self, names: list[str], places: list[int], values: list[float]) -> list[Edit]:
         olds = [value for value in self.old["y"] if value is not None]
         low, high = min(olds, default=0), max(olds, default=0)
-        if self.old["kind"] == "bars":
+        if self.old["kind"] in ("bars", "area") or self.axes["shape"] == "polar":
             low = min(low, 0)
         extent = (high - low) or abs(high) or 1
         wrong = [(place, self.old["y"][place], new) for place, new in zip(places, values, strict=True)
@@ -153,6 +125,9 @@ class SeriesPair:
     def _slices(self) -> list[Edit]:
         old, new = self.old, self.new
         found = []
+        if old["ring"] != new["ring"]:
+            text = f"{kind_words(new)}, should be {kind_words(old)}"
+            found.append(Edit("kind", "structure_error", 3, "plot area", text))
         if abs(old["start"] - new["start"]) > 0.5:
             text = f"first slice starts at {new['start']:g} degrees, should start at {old['start']:g}"
             found.append(Edit("start_angle", "style_error", 1, "plot area", text))
@@ -217,8 +192,28 @@ class SeriesPair:
             small, large = ("thinner", "thicker") if old["across"] else ("narrower", "wider")
             word = small if new["width"] < old["width"] else large
             add("bar_width", 1, f"bars are {word} than they should be", "data_error")
-        if old["kind"] == "line":
+        if old["kind"] in ("line", "steps"):
             found += self._line()
+        return found
+
+    def _sizes(self, names: list[str]) -> list[Edit]:
+        """Bubbles and error bars."""
+        found = []
+        for key, tolerance in (("sizes", 0.2), ("errors", 0.01)):
+            was, now = self.old.get(key, []), self.new.get(key, [])
+            if key == "errors" and was and not now:
+                found.append(Edit("no_errors", "data_error", 2, self.where, "error bars are missing"))
+            if len(was) != len(now):
+                continue
+            for place, (a, b) in enumerate(zip(was, now, strict=True)):
+                if isclose(a, b, rel_tol=tolerance):
+                    continue
+                word = "larger" if b > a else "smaller"
+                text = f"bubble is {word} than it should be" if key == "sizes" else (
+                    f"error bar is {_short(float(f'{b:.4g}'))} long each way, should be {_short(float(f'{a:.4g}'))}"
+                )  # fmt: skip
+                kind = "bubble_size" if key == "sizes" else "error_size"
+                found.append(Edit(kind, "data_error", 2, self._point(place, names), text))
         return found
 
     def _line(self) -> list[Edit]:
@@ -236,6 +231,14 @@ class SeriesPair:
             word = "thicker" if new["width"] > old["width"] else "thinner"
             found.append(Edit("line_width", "style_error", 1, where, f"line is {word} than it should be"))
         return found
+
+
+def _opened(series: dict[str, Any], axes: dict[str, Any]) -> dict[str, Any]:
+    """A line of a radar chart without the way back to its first point."""
+    closed = axes["shape"] == "polar" and series["kind"] == "line" and len(series["y"]) > 2
+    if not closed or (series["x"][0], series["y"][0]) != (series["x"][-1], series["y"][-1]):
+        return series
+    return series | {"x": series["x"][:-1], "y": series["y"][:-1]}
 
 
 def _short(value: float) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
-from jaxerm.models.qwen3_vl.inputs import Inputs
 
 
 def text_flops(config: Qwen3VLConfig, length: int, predicted: int | None = None) -> float:
@@ -57,14 +56,17 @@ def decode_flops(config: Qwen3VLConfig, rows: int, length: int) -> float:
     return one + 4.0 * rows * text.num_layers * text.num_heads * text.head_dim * (length - 1)
 
 
-def batch_flops(config: Qwen3VLConfig, inputs: Inputs) -> tuple[float, float]:
-    """One pass over the samples of a batch on the host, padding not counted: of the text, and of the vision tower."""
-    text = sum(text_flops(config, length) for length in _sizes(inputs.segment_ids))
-    images = () if inputs.vision is None else _sizes(inputs.vision.segment_ids)
-    return text, sum(vision_flops(config, patches) for patches in images)
+def samples_flops(config: Qwen3VLConfig, lengths: Iterable[int], patches: Iterable[int]) -> tuple[float, float]:
+    """One pass over samples, padding not counted: of the text, and of the vision tower.
+
+    Args:
+      lengths: tokens of each sample.
+      patches: of each image.
+    """
+    return sum(text_flops(config, n) for n in lengths), sum(vision_flops(config, n) for n in patches)
 
 
-def _sizes(segment_ids: np.ndarray) -> Iterable[int]:
-    """How long each segment of each row is."""
+def segment_sizes(segment_ids: np.ndarray) -> Iterator[int]:
+    """How long each segment of each row of int[B, S] is; 0 is padding."""
     for row in np.asarray(segment_ids):
         yield from np.unique(row[row > 0], return_counts=True)[1].tolist()

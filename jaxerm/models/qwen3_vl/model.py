@@ -15,6 +15,7 @@ from jaxerm.models.qwen3_vl.inputs import Inputs
 from jaxerm.models.qwen3_vl.layers import Linear, flat_dot_general, place_rows
 from jaxerm.models.qwen3_vl.text import Decoder
 from jaxerm.models.qwen3_vl.vision import VisionTower
+from jaxerm.models.sharding import keep_rows
 
 
 @jax.tree_util.register_dataclass
@@ -76,7 +77,7 @@ class Qwen3VL(nnx.Module):
         Returns:
           float[B, S, H] and the filled cache (or None).
         """
-        h = self.embed[...].astype(self.dtype)[inputs.tokens]
+        h = self._embedded(inputs.tokens)
         taps, add_tap = None, None
         if inputs.vision is not None:
 
@@ -87,7 +88,7 @@ class Qwen3VL(nnx.Module):
                 return h + at_tokens(tap)
 
             features, tap_list = self.visual(inputs.vision, remat, self.kernel)
-            h = jnp.where((inputs.vision_index >= 0)[..., None], at_tokens(features), h)
+            h = keep_rows(jnp.where((inputs.vision_index >= 0)[..., None], at_tokens(features), h), self.kernel.mesh)
             taps = jnp.stack(tap_list) if tap_list else None
 
         segments = inputs.segment_ids
@@ -120,7 +121,7 @@ class Qwen3VL(nnx.Module):
           Hidden states float[B, H] and the cache.
         """
         batch = len(tokens)
-        h = self.embed[...].astype(self.dtype)[tokens][:, None]
+        h = self._embedded(tokens)[:, None]
         ones = jnp.ones((batch, 1), jnp.int32)
         segments = jax.lax.dynamic_update_slice(cache.segment_ids, ones, (0, slot))
 
@@ -136,13 +137,20 @@ class Qwen3VL(nnx.Module):
         h, kv = self.decoder(h, positions, attend, (cache.key, cache.value))
         return h[:, 0], Cache(*kv, segments)
 
+    def _embedded(self, tokens: jax.Array) -> jax.Array:
+        return keep_rows(self.embed[...].astype(self.dtype)[tokens], self.kernel.mesh)
+
     def empty_cache(self, batch: int, capacity: int) -> Cache:
         """A cache for `batch` rows of at most `capacity` tokens, in the dtype of the computation."""
         text = self.config.text
         shape = (text.num_layers, batch, capacity, text.num_kv_heads, text.head_dim)
-        return Cache(
-            jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype), jnp.zeros((batch, capacity), jnp.int32)
-        )
+        key, value = (jnp.zeros(shape, self.dtype) for _ in range(2))
+        return self.in_place(Cache(key, value, jnp.zeros((batch, capacity), jnp.int32)))
+
+    def in_place(self, cache: Cache) -> Cache:
+        """The cache with its rows, and its heads, spread over the mesh."""
+        key, value = (keep_rows(x, self.kernel.mesh, rows=1, heads=3) for x in (cache.key, cache.value))
+        return Cache(key, value, keep_rows(cache.segment_ids, self.kernel.mesh))
 
     def unembed(self, h: jax.Array) -> jax.Array:
         """Hidden states float[..., H] -> logits float32[..., vocab]."""

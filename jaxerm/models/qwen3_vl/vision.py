@@ -10,6 +10,7 @@ from jaxerm.models.attention import XLA, Kernel, attention
 from jaxerm.models.qwen3_vl.config import VisionConfig
 from jaxerm.models.qwen3_vl.inputs import VisionInputs
 from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers
+from jaxerm.models.sharding import keep_rows
 
 _EPS = 1e-6
 
@@ -99,7 +100,7 @@ class VisionTower(nnx.Module):
         spread = jax.nn.one_hot(inputs.tap_index, self.config.num_position_embeddings, dtype=jnp.float32)
         spread = jnp.einsum("bpns,bpn->bps", spread, inputs.tap_weight)
         table = self.pos_embed[...].astype(jnp.float32)
-        h = h + jnp.einsum("bps,sh->bph", spread, table, precision="highest").astype(h.dtype)
+        h = keep_rows(h + jnp.einsum("bps,sh->bph", spread, table, precision="highest").astype(h.dtype), kernel.mesh)
         rope = self._rope(inputs.coordinates)
         taps = []
         for number, stage in enumerate(self.stages):

@@ -1,0 +1,131 @@
+"""When a recipe does not fit: what to change in it, tried from what costs least, in few compilations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jaxerm.plan.programs import training_rows
+from jaxerm.recipe import GrpoRecipe, SftRecipe
+
+Recipe = SftRecipe | GrpoRecipe
+_TRIES = 8
+"""Compilations of the program that is largest; each takes minutes for a model of eight billion parameters."""
+
+
+def nearest_that_fits(
+    recipe: Recipe, result: dict[str, Any], attempt: Callable[..., dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Changes to a recipe with which it fits, its keys as they are written in overrides.
+
+    First what changes nothing but time: recomputing all of each layer, another mesh, gradients or answers in smaller
+    parts. Then fewer rows a step. Only the programs that did not fit are compiled, until they do; then the others, if
+    the mesh is another.
+
+    Args:
+      recipe: that does not fit.
+      result: its plan.
+      attempt: (recipe, names of programs or None for all) -> plan.
+
+    Returns:
+      ``{"remat": "full", "accumulate": 2}`` and such; None if nothing was found, which is certain where the weights
+      and what belongs to them are more than a chip has.
+    """
+    limit, tried = result["hbm_limit_bytes"], 0
+    failed = {entry["name"]: entry for entry in result["programs"] if not entry["fits"]}
+    for changes in _candidates(recipe, failed, limit, result):
+        if tried == _TRIES:
+            return None
+        tried += 1
+        changed = with_changes(recipe, changes)
+        try:
+            trial = attempt(changed, [*failed])
+            if trial["fits"] and "mesh" in changes and len(failed) < len(result["programs"]):
+                trial = attempt(changed, [e["name"] for e in result["programs"] if e["name"] not in failed])
+        except ValueError:  # rows or heads that this mesh cannot share out
+            continue
+        if trial["fits"]:
+            return changes
+    return None
+
+
+def with_changes(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    """The recipe with dotted keys replaced, checked anew."""
+    values = recipe.model_dump(exclude_unset=True)
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        at = values
+        for part in path:
+            at = at[part]
+        at[last] = value
+    return type(recipe).model_validate(values)
+
+
+def _candidates(
+    recipe: Recipe, failed: dict[str, dict[str, Any]], limit: int, result: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Sets of changes from what costs least to what costs most."""
+    cheap: dict[str, Any] = {}
+    if "train_step" in failed:
+        if recipe.remat != "full":
+            cheap["remat"] = "full"
+        if recipe.logits_chunk is None or recipe.logits_chunk > 512:
+            cheap["logits_chunk"] = 512
+        if cheap:
+            yield dict(cheap)
+    devices = result["devices"]
+    fixed = max(entry["argument_bytes"] + entry["beside_bytes"] for entry in failed.values())
+    meshes = [{"data": 1, "fsdp": devices // tensor, "tensor": tensor} for tensor in (1, 2, 4) if devices % tensor == 0]
+    meshes = [mesh for mesh in meshes if mesh != result["mesh"]]
+    for mesh in meshes[:1] if result["mesh"]["data"] > 1 else []:
+        # Replicas of the weights cost most; without them the rest is tried on this mesh.
+        cheap["mesh"] = mesh
+        yield dict(cheap)
+        fixed = 0
+    if fixed < limit:
+        yield from _fewer_rows(recipe, failed, limit, result, cheap)
+    for mesh in meshes:
+        if mesh["tensor"] > 1:
+            yield cheap | {"mesh": mesh}
+            yield from _fewer_rows(recipe, failed, limit, result | {"mesh": mesh}, cheap | {"mesh": mesh})
+
+
+def _fewer_rows(recipe, failed, limit, result, changes) -> Iterator[dict[str, Any]]:
+    """Halves of what each failed program works on at once, begun where its memory says that it may fit."""
+    shards = result["mesh"]["data"] * result["mesh"]["fsdp"]
+    last: dict[str, int] = {}
+    for more in range(_TRIES):
+        rows: dict[str, int] = {}
+        for name, entry in failed.items():
+            key, now, least = _rows_of(recipe, name, shards)
+            fixed = entry["argument_bytes"] + entry["beside_bytes"]
+            share = (limit - fixed) / (entry["hbm_bytes"] - fixed) if fixed < limit else 1.0
+            # Not all that is no argument shrinks with the rows: it may take one halving more.
+            halvings = max(1, math.ceil(-math.log2(share))) + more
+            while now % 2**halvings or now >> halvings < least:
+                halvings -= 1
+            if halvings > 0:
+                rows[key] = min(rows.get(key, now), now >> halvings)
+        if rows == last:
+            return
+        last = rows
+        yield changes | {key: value for name, n in rows.items() for key, value in _as_keys(recipe, name, n).items()}
+
+
+def _rows_of(recipe: Recipe, program: str, shards: int) -> tuple[str, int, int]:
+    """The key that says how many rows a program works on, their number, and the least that every device has work."""
+    if program == "train_step":
+        return "rows", training_rows(recipe), shards
+    if program == "scoring":
+        return "reward.rows", recipe.reward.rows, 1
+    prompts = min(recipe.rollout_prompts or recipe.prompts_per_step, recipe.prompts_per_step)
+    return "rollout_prompts", prompts, 1
+
+
+def _as_keys(recipe: Recipe, key: str, rows: int) -> dict[str, Any]:
+    if key != "rows":
+        return {key: rows}
+    if isinstance(recipe, GrpoRecipe):
+        return {"micro_batch": rows}
+    return {"accumulate": recipe.batch_size // rows}
