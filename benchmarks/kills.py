@@ -91,7 +91,8 @@ def survive(command: list[str], out: Path, kills: int, seed: int, log: Path, env
             # Lines that are written anew after a checkpoint count from the checkpoint.
             lines = min(lines, len(read_metrics(out)))
             time.sleep(0.02)
-        step = max([row.get("seconds", 1.0) for row in read_metrics(out)[-3:]] or [1.0])
+        # The first step of a process holds its compilation.
+        step = min([row["seconds"] for row in read_metrics(out)[-3:]] or [1.0])
         until = time.monotonic() + rng.uniform(0, 3 * min(step, 10.0))
         while process.poll() is None and (not unfinished(out) if saving else time.monotonic() < until):
             time.sleep(0.002)

@@ -42,7 +42,8 @@ class Program:
       arguments: shapes with shardings.
       settings: its static arguments.
       model_flops: what the model needs for it, see `qwen3_vl.flops`.
-      weights: shapes with shardings of what is read from memory once a turn.
+      fixed: shapes with shardings, among the arguments, of what does not grow with the rows.
+      read: of what is read from memory once a turn.
       turns: of its loop of no fixed length, at most.
       beside: shapes with shardings that lie in memory while it runs.
     """
@@ -52,7 +53,8 @@ class Program:
     arguments: tuple[Any, ...]
     settings: dict[str, Any]
     model_flops: float
-    weights: Any
+    fixed: Any
+    read: Any
     turns: int = 1
     beside: Any = field(default=None)
 
@@ -141,7 +143,7 @@ class _Model:
         settings |= {"remat": recipe.remat, "chunk": recipe.logits_chunk}
         arguments = (self.state, self.frozen, inputs, weights, rate)
         flops = self._learning(rows, length, patches)
-        return Program("train_step", sft.train_step, arguments, settings, flops, self.params)
+        return Program("train_step", sft.train_step, arguments, settings, flops, arguments[:2], self.params)
 
     def grpo_step(self) -> Program:
         recipe, mesh = self.recipe, self.mesh
@@ -155,13 +157,13 @@ class _Model:
         arguments = (self.learns, batch, each, each, banned, count, count, self.frozen)
         settings = {"graphdef": self.graphdef, "objective": Objective.of(recipe)}
         flops = self._learning(rows, length, recipe.max_patches)
-        return Program("train_step", micro_gradients, arguments, settings, flops, self.params)
+        return Program("train_step", micro_gradients, arguments, settings, flops, self.params, self.params)
 
     def prefill(self, rows: int, length: int, patches: int, room: int, samples: int) -> Program:
         inputs = abstract_inputs(self.config, rows, length, patches, self.mesh)
         settings = {"graphdef": self.graphdef, "room": room, "samples": samples}
         flops = forward_flops(self.config, rows, length, patches, predicted=1)
-        return Program("prefill", _prefill, (self.params, inputs), settings, flops, self.params)
+        return Program("prefill", _prefill, (self.params, inputs), settings, flops, self.params, self.params)
 
     def decode(self, rows: int, length: int) -> Program:
         text = self.config.text
@@ -171,7 +173,9 @@ class _Model:
         tokens, slot = _rows(self.mesh, jnp.int32, rows), jax.ShapeDtypeStruct((), jnp.int32)
         arguments = (self.params, tokens, tokens, slot, cache)
         flops = decode_flops(self.config, rows, length)
-        return Program("decode", _decode, arguments, {"graphdef": self.graphdef}, flops, (self.params, cache))
+        return Program(
+            "decode", _decode, arguments, {"graphdef": self.graphdef}, flops, self.params, (self.params, cache)
+        )
 
     def scoring(self) -> Program:
         """A lot of critiques, as the sampler writes them: one prefill and as many tokens as there may be."""
@@ -185,7 +189,7 @@ class _Model:
         flops = forward_flops(self.config, rows, length, reward.max_patches, predicted=1)
         # Each token sees the prompt and those before it: on average half of the answer.
         flops += new * decode_flops(self.config, rows, length + (new + 1) / 2)
-        return Program("scoring", function, arguments, {}, flops, self.params, new)
+        return Program("scoring", function, arguments, {}, flops, self.params, self.params, new)
 
 
 def training_rows(recipe: SftRecipe | GrpoRecipe) -> int:

@@ -19,9 +19,9 @@ def nearest_that_fits(
 ) -> dict[str, Any] | None:
     """Changes to a recipe with which it fits, its keys as they are written in overrides.
 
-    First what changes nothing but time: recomputing all of each layer, another mesh, gradients or answers in smaller
-    parts. Then fewer rows a step. Only the programs that did not fit are compiled, until they do; then the others, if
-    the mesh is another.
+    Recomputing all of each layer, then gradients or answers in smaller parts, then another mesh and both again; what is
+    learned stays the same. Only the programs that did not fit are compiled, until they do; then the others, if the mesh
+    is another.
 
     Args:
       recipe: that does not fit.
@@ -34,6 +34,8 @@ def nearest_that_fits(
     """
     limit, tried = result["hbm_limit_bytes"], 0
     failed = {entry["name"]: entry for entry in result["programs"] if not entry["fits"]}
+    if result["mesh"]["data"] == 1 and any(entry["fixed_bytes"] >= limit for entry in failed.values()):
+        return None
     for changes in _candidates(recipe, failed, limit, result):
         if tried == _TRIES:
             return None
@@ -75,18 +77,15 @@ def _candidates(
         if cheap:
             yield dict(cheap)
     devices = result["devices"]
-    fixed = max(entry["argument_bytes"] + entry["beside_bytes"] for entry in failed.values())
     meshes = [{"data": 1, "fsdp": devices // tensor, "tensor": tensor} for tensor in (1, 2, 4) if devices % tensor == 0]
-    meshes = [mesh for mesh in meshes if mesh != result["mesh"]]
-    for mesh in meshes[:1] if result["mesh"]["data"] > 1 else []:
-        # Replicas of the weights cost most; without them the rest is tried on this mesh.
-        cheap["mesh"] = mesh
+    if result["mesh"]["data"] > 1:
+        # Replicas of the weights cost most; without them the rest is tried.
+        cheap["mesh"], result = meshes[0], result | {"mesh": meshes[0]}
+        failed = {name: entry | {"fixed_bytes": limit // 2} for name, entry in failed.items()}
         yield dict(cheap)
-        fixed = 0
-    if fixed < limit:
-        yield from _fewer_rows(recipe, failed, limit, result, cheap)
-    for mesh in meshes:
-        if mesh["tensor"] > 1:
+    yield from _fewer_rows(recipe, failed, limit, result, cheap)
+    for mesh in meshes[1:]:
+        if mesh != result["mesh"]:
             yield cheap | {"mesh": mesh}
             yield from _fewer_rows(recipe, failed, limit, result | {"mesh": mesh}, cheap | {"mesh": mesh})
 
@@ -99,13 +98,13 @@ def _fewer_rows(recipe, failed, limit, result, changes) -> Iterator[dict[str, An
         rows: dict[str, int] = {}
         for name, entry in failed.items():
             key, now, least = _rows_of(recipe, name, shards)
-            fixed = entry["argument_bytes"] + entry["beside_bytes"]
-            share = (limit - fixed) / (entry["hbm_bytes"] - fixed) if fixed < limit else 1.0
+            fixed = entry["fixed_bytes"]
+            share = (limit - fixed) / (entry["hbm_bytes"] - fixed)
             # Not all that is no argument shrinks with the rows: it may take one halving more.
             halvings = max(1, math.ceil(-math.log2(share))) + more
-            while now % 2**halvings or now >> halvings < least:
+            while halvings and (now % 2**halvings or now >> halvings < least):
                 halvings -= 1
-            if halvings > 0:
+            if halvings:
                 rows[key] = min(rows.get(key, now), now >> halvings)
         if rows == last:
             return

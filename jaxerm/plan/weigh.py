@@ -60,6 +60,7 @@ def weigh(program: Program, devices: int, chip: Chip | None, platform: str) -> d
         "recomputation": flops / program.model_flops,
         "argument_bytes": held,
         "beside_bytes": beside,
+        "fixed_bytes": resident_bytes(program.fixed) + beside,
     }
     lowered = traced.lower(lowering_platforms=(platform,))
     try:
@@ -79,7 +80,7 @@ def weigh(program: Program, devices: int, chip: Chip | None, platform: str) -> d
         return entry
     least = {
         "compute": flops / devices / chip.flops,
-        "memory": program.turns * resident_bytes(program.weights) / chip.hbm_bandwidth,
+        "memory": program.turns * resident_bytes(program.read) / chip.hbm_bandwidth,
         "network": sum(moved.values()) / chip.ici_bandwidth,
     }
     seconds = max(least.values())

@@ -28,8 +28,14 @@ _TITLES = {
 }
 """Groups of metrics in the order they are shown; others follow under their own names."""
 
-_LEAD = {"sft": ("loss", "eval_loss"), "grpo": ("reward",)}
+_LEAD = {"sft": ("loss", "eval_loss"), "grpo": ("reward", "eval_reward")}
 """What one looks at first."""
+
+_WATCHED = {
+    "sft": ("loss", "eval_loss", "eval_f1"),
+    "grpo": ("reward", "eval_reward", "render_rate", "eval_ink_overlap", "kl"),
+}
+"""What the heading tells the first and the last of."""
 
 _SPANS = 1
 """Steps whose spans are drawn: the last ones that have any."""
@@ -113,8 +119,7 @@ def _facts(run: Run) -> dict[str, Any]:
             facts[key] = run.config[key]
     if run.kind == "grpo":
         facts["reward model"] = (run.config.get("reward") or {}).get("model")
-    watched = ("reward", "render_rate", "kl") if run.kind == "grpo" else ("loss", "eval_loss", "eval_f1")
-    for name in watched:
+    for name in _WATCHED[run.kind]:
         if name in run.columns and len(run.columns[name][1]) > 1:
             values = run.columns[name][1]
             some = max(1, len(values) // 10)

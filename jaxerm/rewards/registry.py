@@ -11,6 +11,7 @@ from typing import Any
 from jaxerm.rewards.function import FunctionReward, load_function
 from jaxerm.rewards.protocol import Reward
 from jaxerm.rewards.scorer import Part
+from jaxerm.rewards.severity import SeverityReward
 
 REWARDS = {
     "render_success": "jaxerm.rewards.code:RenderSuccess",
@@ -24,6 +25,30 @@ REWARDS = {
 """Name -> where its constructor stands; imported when somebody asks for it."""
 
 
+def _constructor(name: str, made: Mapping[str, Callable[..., Reward]]) -> Callable[..., Reward]:
+    if ":" in name:
+        return partial(FunctionReward, load_function(name), name.partition(":")[2])
+    if name in made:
+        return made[name]
+    if name in REWARDS:
+        module, _, attribute = REWARDS[name].partition(":")
+        return getattr(import_module(module), attribute)
+    known = [*made, *REWARDS]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}, or package.module:function"
+    raise ValueError(f"no reward {name!r}; {hint}")
+
+
+def check_rewards(specs: Sequence[Any]) -> None:
+    """Looks for every reward of a recipe before anything is loaded.
+
+    Raises:
+      ValueError: there is none of that name.
+    """
+    for spec in specs:
+        _constructor(spec.name, {"visual_erm": SeverityReward})
+
+
 def make_reward(name: str, options: Mapping[str, Any], made: Mapping[str, Callable[..., Reward]]) -> Reward:
     """A reward by its name.
 
@@ -35,19 +60,7 @@ def make_reward(name: str, options: Mapping[str, Any], made: Mapping[str, Callab
     Raises:
       ValueError: no such reward, or options it does not have.
     """
-    make: Callable[..., Reward]
-    if ":" in name:
-        make = partial(FunctionReward, load_function(name), name.partition(":")[2])
-    elif name in made:
-        make = made[name]
-    elif name in REWARDS:
-        module, _, attribute = REWARDS[name].partition(":")
-        make = getattr(import_module(module), attribute)
-    else:
-        known = [*made, *REWARDS]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}, or package.module:function"
-        raise ValueError(f"no reward {name!r}; {hint}")
+    make = _constructor(name, made)
     try:
         return make(**options)
     except TypeError as error:

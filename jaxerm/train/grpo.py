@@ -19,6 +19,7 @@ from jaxerm.recipe import GrpoRecipe
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.rewards.attempts import Attempt
 from jaxerm.rewards.metrics import reward_metrics
+from jaxerm.rewards.registry import check_rewards
 from jaxerm.rewards.visual_erm import VisualERM
 from jaxerm.runs import RunDir
 from jaxerm.train.checkpoint import Checkpoints
@@ -68,6 +69,7 @@ def run_grpo(
     Raises:
       Preempted: the process was told to end by SIGTERM, and a checkpoint was written.
     """
+    check_rewards(recipe.rewards)
     run = RunDir(recipe.out, recipe, overwrite=overwrite, resume=resume, write=jax.process_index() == 0)
     if policy is None:
         policy = load_for(recipe, recipe.policy)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import httpx2
 import numpy as np
@@ -105,3 +108,42 @@ def test_the_first_model_of_the_server_is_taken_where_none_is_named():
     assert Chat("http://there/v1", transport=httpx2.MockTransport(handle)).model == "first"
     with pytest.raises(ValueError, match="not an address"):
         Chat("localhost:8000")
+
+
+class Stub(BaseHTTPRequestHandler):
+    """A server of one's own that first hangs, then is busy, then talks rubbish, then answers."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.asked += 1
+        if self.server.asked == 1:
+            time.sleep(0.6)
+        answer = {2: (503, b"busy"), 3: (200, b"<html>rubbish")}.get(self.server.asked, (200, json.dumps(OK).encode()))
+        try:
+            self.send_response(answer[0])
+            self.send_header("content-length", str(len(answer[1])))
+            self.end_headers()
+            self.wfile.write(answer[1])
+        except OSError:
+            pass  # nobody waits for it any more
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_server_that_hangs_is_busy_and_talks_rubbish(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    server.asked = 0
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/v1"
+    chat = Chat(address, "m", cache=tmp_path / "c", timeout_s=0.2, first_wait_s=0.01)
+    with pytest.raises(ChatError, match="did not answer with JSON: '<html>rubbish'"):
+        chat.ask(QUESTION)
+    assert server.asked == 3, "it hung once, was busy once, and rubbish is not asked for again"
+    patient = Chat(address, "m", cache=tmp_path / "c", timeout_s=30.0)
+    assert patient.ask(QUESTION).text == "yes"
+    server.shutdown()
+    server.server_close()
+    assert chat.ask(QUESTION).cached
+    with pytest.raises(ChatError, match="cannot be reached"):
+        Chat(address, "m", retries=1, first_wait_s=0.01).ask(QUESTION)

@@ -131,3 +131,14 @@ def test_the_command_prints_json(tmp_path, capsys, monkeypatch):
     assert not done.value.code
     got = json.loads(capsys.readouterr().out)
     assert got["judge"] == "local" and got["pooled"]["f1_hard"] == 1 and got["tasks"]["table"]["n"] == 1
+
+
+def test_the_set_that_ships_is_whole_and_scores_full_against_itself(tmp_path):
+    items = read_rewardbench(Path(__file__).parents[2] / "data" / "tiny-rewardbench" / "bench.jsonl")
+    assert [item.task for item in items] == ["svg"] * 8 + ["table"] * 8 + ["chart"] * 8
+    assert all(item.reference.is_file() and item.prediction.is_file() for item in items)
+    answers = tmp_path / "answers.json"
+    write_predictions(answers, [Judged(item, item.truth, None) for item in items])
+    got = bench_scores(judge_items(items, read_predictions(answers, items), LocalJudge()))
+    assert got["pooled"]["f1_hard"] == got["pooled"]["f1_soft"] == 1
+    assert got["pooled"]["severity_correlation"] == pytest.approx(1)

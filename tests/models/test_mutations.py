@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxerm.models.qwen3_vl import inputs as inputs_module
+from jaxerm.models.qwen3_vl import model as model_module
 from jaxerm.models.qwen3_vl import text
 from jaxerm.models.qwen3_vl.layers import Rope
 from jaxerm.models.qwen3_vl.positions import patch_coordinates
@@ -45,6 +46,31 @@ def test_one_dimensional_positions(monkeypatch, golden, forward, reference_model
     monkeypatch.setattr(inputs_module, "mrope_positions", plain)
     distances = misses(golden, run(forward, reference_model, reference.prompts()))
     assert_far(distances, "two_images", "wide", "one_image")
+
+
+@pytest.mark.parametrize("axis", [1, 2], ids=["height", "width"])
+def test_one_axis_of_the_positions_counts_as_another(monkeypatch, golden, forward, reference_model, axis):
+    right = inputs_module.mrope_positions
+
+    def wrong(is_vision, grids, merge):
+        out = right(is_vision, grids, merge)
+        out[axis] = out[0]
+        return out
+
+    monkeypatch.setattr(inputs_module, "mrope_positions", wrong)
+    assert_far(misses(golden, run(forward, reference_model, reference.prompts())), "two_images", "wide", "one_image")
+
+
+def test_the_time_of_the_positions_counts_as_the_height(monkeypatch, golden, forward, reference_model):
+    right = inputs_module.mrope_positions
+
+    def wrong(is_vision, grids, merge):
+        out = right(is_vision, grids, merge)
+        out[0] = out[1]
+        return out
+
+    monkeypatch.setattr(inputs_module, "mrope_positions", wrong)
+    assert_far(misses(golden, run(forward, reference_model, reference.prompts())), "two_images", "wide", "one_image")
 
 
 def test_text_behind_an_image_counts_on_from_its_tokens(monkeypatch, golden, forward, reference_model):
@@ -118,6 +144,17 @@ def test_rotary_sections_in_chunks(monkeypatch, golden, reference_model):
     monkeypatch.setattr(text, "mrope", chunked)
     distances = misses(golden, run(new_forward(), reference_model, reference.prompts()))
     assert_far(distances, "two_images", "wide", "one_image")
+
+
+def test_tokens_that_see_what_comes_behind_them(monkeypatch, golden, reference_model):
+    right = model_module.attention
+
+    def wrong(*arrays, causal, kernel):
+        del causal
+        return right(*arrays, causal=False, kernel=kernel)
+
+    monkeypatch.setattr(model_module, "attention", wrong)
+    assert_far(misses(golden, run(new_forward(), reference_model, reference.prompts())), *reference.GRIDS)
 
 
 @pytest.mark.parametrize("heads", [4, 2], ids=["q_norm", "k_norm"])

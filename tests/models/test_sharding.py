@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec as P
 
+from jaxerm.models.attention import Kernel
 from jaxerm.models.qwen3_vl.inputs import batch_inputs
 from jaxerm.models.qwen3_vl.weights import flat_params
-from jaxerm.models.sharding import batch_sharding, make_mesh, param_spec, replicate, shard_batch, shard_model
+from jaxerm.models.sharding import (
+    batch_sharding,
+    keep_state,
+    make_mesh,
+    param_spec,
+    replicate,
+    shard_batch,
+    shard_model,
+)
 from tests.models import reference
 
 
@@ -24,11 +34,16 @@ def on_one_device(reference_model, inputs, forward):
     return np.asarray(forward(*nnx.split(reference_model), inputs))
 
 
-@pytest.mark.parametrize("shape", [{"fsdp": 2, "tensor": 2}, {"data": 2, "fsdp": 2}], ids=lambda s: "_".join(s))
+MESHES = [{"data": 2, "fsdp": 2}, {"fsdp": 2, "tensor": 2}, {"tensor": 4}]
+
+
+@pytest.mark.parametrize("shape", MESHES, ids=lambda shape: "_".join(f"{k}{n}" for k, n in shape.items()))
 def test_a_mesh_changes_nothing_but_where_the_work_is_done(reference_model, inputs, on_one_device, forward, shape):
     mesh = make_mesh(shape)
     graphdef, params = shard_model(reference_model, mesh)
-    out = forward(graphdef, params, shard_batch(inputs, mesh))
+    told = nnx.merge(graphdef, params)
+    told.kernel = Kernel("xla", mesh)
+    out = forward(nnx.split(told)[0], params, shard_batch(inputs, mesh))
     assert len(out.sharding.device_set) == 4
     real = inputs.segment_ids > 0
     # Logits reach 20 here: a sum in another order moves the sixth digit.
@@ -116,3 +131,15 @@ def test_a_mesh_takes_as_many_devices_as_it_says(shape, sizes):
 def test_a_mesh_that_cannot_be_is_refused(shape, message):
     with pytest.raises(ValueError, match=message):
         make_mesh(shape)
+
+
+def test_gradients_lie_where_their_parameters_do():
+    mesh = make_mesh({"fsdp": 4})
+    params = {"q_proj": {"kernel": jnp.ones((8, 8))}, "norm": {"weight": jnp.ones(8)}}
+
+    def loss(params, x):
+        return jnp.sum((x @ params["q_proj"]["kernel"]) ** 2 * params["norm"]["weight"])
+
+    made = jax.jit(lambda p, x: keep_state(jax.grad(loss)(p, x), mesh))(params, jnp.ones((4, 8)))
+    assert made["q_proj"]["kernel"].sharding.spec == P("fsdp")
+    assert made["norm"]["weight"].sharding.is_fully_replicated

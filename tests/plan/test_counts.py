@@ -113,3 +113,23 @@ def test_a_model_is_known_by_its_directory_or_its_size(tmp_path):
     assert model_config("runs/erm_8b/model") == size_config("8B")
     with pytest.raises(ValueError, match="somewhere/else: no config.json there, and no released size"):
         model_config("somewhere/else")
+
+
+def test_a_loop_of_collectives_counts_each_turn_however_its_length_is_written():
+    text = """
+%body (p: (bf16[4,8], u32[])) -> (bf16[4,8], u32[]) {
+  %permute = bf16[4,8]{1,0} collective-permute(%x), channel_id=1, backend_config={"nested":{
+  }}
+}
+
+%condition (p: (bf16[4,8], u32[])) -> pred[] {
+  %limit = u32[]{:T(128)} constant(7)
+}
+
+ENTRY %main (a: bf16[4,8]) -> bf16[4,8] {
+  %kernel = bf16[4,8] custom-call(%a), backend_config={"lines":{
+  }}
+  %loop = (bf16[4,8]{1,0}, u32[]) while(%start), condition=%condition, body=%body
+}
+"""
+    assert collective_bytes(text)["collective-permute"] == 7 * 4 * 8 * 2

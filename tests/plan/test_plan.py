@@ -6,7 +6,9 @@ import pytest
 
 from jaxerm.plan.chips import open_topology
 from jaxerm.plan.planner import plan
-from jaxerm.plan.table import plan_lines
+from jaxerm.plan.search import nearest_that_fits
+from jaxerm.plan.table import as_overrides, plan_lines
+from jaxerm.plan.weigh import needed_bytes
 from jaxerm.recipe import GrpoRecipe, SftRecipe
 from tests.models import reference
 
@@ -91,3 +93,65 @@ def test_a_tpu_that_is_not_here(model):
     assert result["attention"] == "splash" and result["fits"] and result["hbm_limit_bytes"] == 16 * 2**30
     assert 0 < result["hbm_bytes"] < 2**30
     assert result["programs"][0]["step_seconds_at_least"] > 0
+
+
+@pytest.mark.parametrize(
+    ("message", "gib"),
+    [
+        ("Ran out of memory in memory space hbm. Used 24.50G of 15.75G hbm. Exceeded by 8.75G.", 24.5),
+        ("the total memory required for HLO temporaries (39.25G) exceeds available HBM (31.25G).", 40.25),
+        ("something else went wrong", None),
+    ],
+)
+def test_what_the_compiler_says_it_lacks(message, gib):
+    assert needed_bytes(message, held=2**30) == (None if gib is None else gib * 2**30)
+
+
+def made_up(fits):
+    """An `attempt` that compiles nothing; `fits` says of a recipe what fits."""
+    asked = []
+
+    def attempt(recipe, names=None):
+        asked.append(recipe)
+        return {"fits": fits(recipe), "programs": [{"name": "train_step", "fits": fits(recipe)}]}
+
+    return attempt, asked
+
+
+def result_of(recipe, needed, *, fixed=10, limit=100):
+    entry = {"name": "train_step", "fits": False, "fixed_bytes": fixed, "hbm_bytes": needed}
+    mesh = {axis: recipe.mesh[axis] for axis in ("data", "fsdp", "tensor")}
+    return {"programs": [entry], "hbm_limit_bytes": limit, "mesh": mesh, "devices": 4}
+
+
+@pytest.mark.parametrize(
+    ("fits", "nearest", "compilations"),
+    [
+        (lambda r: r.remat == "full", {"remat": "full", "logits_chunk": 512}, 1),
+        # Of 200 bytes 10 are fixed: a quarter of the rows has room, half of them has not and is not tried.
+        (lambda r: r.accumulate == 4, {"remat": "full", "logits_chunk": 512, "accumulate": 4}, 2),
+        (
+            lambda r: r.mesh["tensor"] == 2 and r.accumulate == 1,
+            {"remat": "full", "logits_chunk": 512, "mesh": {"data": 1, "fsdp": 2, "tensor": 2}},
+            4,
+        ),
+        (lambda r: False, None, 8),
+    ],
+    ids=["remat", "rows", "mesh", "nothing"],
+)
+def test_the_search_tries_remat_then_rows_then_another_mesh(model, fits, nearest, compilations):
+    recipe = sft(model, batch_size=32, mesh={"fsdp": 4})
+    attempt, asked = made_up(fits)
+    assert nearest_that_fits(recipe, result_of(recipe, 300), attempt) == nearest
+    assert len(asked) <= compilations
+
+
+def test_weights_that_do_not_fit_are_not_helped_by_fewer_rows(model):
+    recipe = sft(model, batch_size=32, mesh={"fsdp": 4}, remat="full", logits_chunk=64)
+    attempt, asked = made_up(lambda r: False)
+    assert nearest_that_fits(recipe, result_of(recipe, 300, fixed=150), attempt) is None
+    assert not asked
+
+
+def test_changes_are_told_as_overrides():
+    assert as_overrides({"remat": "full", "mesh": {"fsdp": 2, "tensor": 2}}) == "remat=full mesh.fsdp=2 mesh.tensor=2"

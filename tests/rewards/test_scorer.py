@@ -12,7 +12,7 @@ from jaxerm.render import RenderError, RenderResult
 from jaxerm.rewards import Attempt, Part, Reward, Scorer, SeverityReward, failed, scored, skipped, unscored
 from jaxerm.rewards.code import Length, RenderSuccess
 from jaxerm.rewards.metrics import reward_metrics
-from jaxerm.rewards.registry import make_parts
+from jaxerm.rewards.registry import check_rewards, make_parts
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 BLACK = np.zeros((8, 8, 3), np.uint8)
@@ -237,6 +237,9 @@ def test_rewards_are_found_by_name_and_carry_their_label():
     assert (parts[0].weight, parts[0].tasks) == (0.1, ("svg",))
     with pytest.raises(ValueError, match="no reward 'lenght'; did you mean 'length'"):
         make_parts([spec("lenght")])
+    check_rewards([spec("visual_erm"), spec("length")])
+    with pytest.raises(ValueError, match="no reward 'visual_em'; did you mean 'visual_erm'"):
+        check_rewards([spec("visual_em")])
     with pytest.raises(ValueError, match="reward 'length': .*unexpected keyword argument 'tokens'"):
         make_parts([spec("length", options={"tokens": 5})])
 

@@ -223,5 +223,5 @@ def corrupt_chart(code: str, rng: np.random.Generator, n_edits: int) -> tuple[st
     steps = choose(rng, makers, n_edits, fits)
     changed = _applied(plots, steps)
     edits, alone = [step.edit for step in steps], [_applied(plots, [step]) for step in steps]
-    effects = rescaled(plots, read_plot_code(changed), {edit.kind for edit in edits})
+    effects = rescaled(plots, read_plot_code(changed), edits)
     return changed, [*edits, *effects], [*alone, *("" for _ in effects)]

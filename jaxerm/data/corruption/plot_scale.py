@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -12,11 +12,10 @@ from jaxerm.data.program import Edit
 
 _MARGIN = 0.05
 _BARS = ("bar", "barh")
-_OTHERWISE = {
-    "kind", "limits", "log", "no_ticks", "extra_subplot", "remove_subplot", "arrange", "swap_subplots",
-    "tick_size", "no_errors",
-}  # fmt: skip
-"""Edits that say themselves that the axis, or the whole chart, is another one; or after which it cannot be read."""
+_OTHERWISE = {"kind", "extra_subplot", "remove_subplot", "arrange", "swap_subplots", "no_errors"}
+"""Edits that say themselves that the whole chart is another one; or after which its axes have other sizes."""
+_OF_AN_AXIS = {"limits", "log", "no_ticks", "tick_size"}
+"""Edits that say that one axis is another, or after which it cannot be read."""
 
 
 def ticks(values: Collection[float], floor: float | None, steps: int = 9) -> list[float] | None:
@@ -81,22 +80,25 @@ def _numbers(node) -> list[float]:
     return [value for value in constants(node) if isinstance(value, int | float)]
 
 
-def rescaled(before: PlotCode, after: PlotCode, kinds: Collection[str]) -> list[Edit]:
+def rescaled(before: PlotCode, after: PlotCode, edits: Sequence[Edit]) -> list[Edit]:
     """An entry for each axis whose first or last tick is another one after the edits.
 
     Args:
       before, after: the program without and with all its edits.
-      kinds: of the edits.
+      edits: those edits.
     """
-    if _OTHERWISE & set(kinds) or len(before.views) != len(after.views):
+    kinds = {edit.kind for edit in edits}
+    if _OTHERWISE & kinds or len(before.views) != len(after.views):
         return []
+    told = {edit.location for edit in edits if edit.kind in _OF_AN_AXIS}
     entries = []
     for old, new in zip(before.views, after.views, strict=True):
         was, now = _axes(old), _axes(new)
         shared = {"y"} if "share" in kinds else set()
         for axis in sorted(set(was) & set(now) - shared):
             ends = (now[axis][0], now[axis][-1]), (was[axis][0], was[axis][-1])
-            if ends[0] != ends[1]:
+            where = old.located(f"{axis}-axis")
+            if ends[0] != ends[1] and where not in told:
                 text = "ticks run from {:g} to {:g}, should run from {:g} to {:g}".format(*ends[0], *ends[1])
-                entries.append(Edit("rescale", "data_error", 1, old.located(f"{axis}-axis"), text))
+                entries.append(Edit("rescale", "data_error", 1, where, text))
     return entries

@@ -209,7 +209,7 @@ def _axes(axes):
         "twin": any(other is not axes and other.bbox.bounds == axes.bbox.bounds
                     for other in axes.get_shared_x_axes().get_siblings(axes)) if axes.name == "rectilinear" else False,
         "right": axes.yaxis.get_label_position() == "right", "legend_place": _legend_place(axes, legend),
-        "title_low": bool(title.get_window_extent().y1 < axes.bbox.y1), "bar": any(
+        "title_low": bool(title.get_window_extent().y0 < axes.bbox.y1), "bar": any(
             getattr(one, "colorbar", None) is not None for one in (*axes.images, *axes.collections)),
         "tick_sizes": [float(axis.get_major_ticks()[0].label1.get_fontsize()) if axis.get_major_ticks() else 0.0
                        for axis in (axes.xaxis, axes.yaxis)],
