@@ -17,6 +17,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from jaxerm.render import RenderOptions, RenderPool
@@ -68,10 +69,18 @@ def main() -> None:
     parser.add_argument("--renders", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kill-every", type=float, default=None, help="seconds between two kills; none if not given")
+    parser.add_argument("--timeout", type=float, default=15.0, help="seconds for one render")
     arguments = parser.parse_args()
-    temporary = set(os.listdir(tempfile.gettempdir()))
-    stop, kills = threading.Event(), [0]
-    with RenderPool(arguments.workers, options=RenderOptions(svg_size=64)) as pool:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder  # so that nobody else's files are counted
+        measured = endure(arguments)
+        print(json.dumps({"renders": arguments.renders, **measured, "files_left": os.listdir(folder)}, indent=1))
+
+
+def endure(arguments: argparse.Namespace) -> dict:
+    """What became of the renders, and what the processes of the pool held before and after."""
+    stop, kills, errors = threading.Event(), [0], Counter()
+    with RenderPool(arguments.workers, arguments.timeout, RenderOptions(svg_size=64)) as pool:
         expected = [result.image.tobytes() for result in pool.map(JOBS)]
         for _ in pool.map(JOBS * 5 * arguments.workers):  # every thread has every worker now
             pass
@@ -86,15 +95,15 @@ def main() -> None:
                 outcomes["right" if result.image.tobytes() == expected[i % len(JOBS)] else "wrong"] += 1
             else:
                 outcomes[result.fault] += 1
+                errors[str(result.error)] += 1
         seconds = time.monotonic() - began
         stop.set()
         time.sleep(0.2)
         after = measure(os.getpid())
-    left = [name for name in set(os.listdir(tempfile.gettempdir())) - temporary if name.startswith("jaxerm")]
-    print(json.dumps({
-        "renders": arguments.renders, "seconds": round(seconds, 1), "kills": kills[0], "outcomes": outcomes,
-        "before": before, "after": after, "processes_left": len(descendants(os.getpid())), "files_left": left,
-    }, indent=1))  # fmt: skip
+    return {
+        "seconds": round(seconds, 1), "kills": kills[0], "outcomes": outcomes, "errors": dict(errors),
+        "before": before, "after": after, "processes_left": len(descendants(os.getpid())),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ _ACK = b"\x06"
 
 
 def _import_matplotlib() -> None:
-    """Imports matplotlib with its own fonts only, and with no folder to write to."""
+    """Imports matplotlib with its own fonts and settings only, and with no folder to write to."""
+    # Else it makes a folder for settings as soon as it is imported: in the home or, left behind by a kill, a temporary.
+    os.environ["MATPLOTLIBRC"] = str(fonts.directory().parents[1] / "matplotlibrc")
     import matplotlib
 
     nowhere = "/nonexistent/matplotlib"

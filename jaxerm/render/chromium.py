@@ -39,6 +39,7 @@ class Chromium:
         if program is None:
             raise EngineMissingError(f"none of {', '.join(_NAMES)} is installed")
         self._program = program
+        sandbox.remove_stale_folders()  # of pools that were killed themselves in the middle of a page
 
     def __call__(self, html: str, width: int, max_pixels: int, window: int | None = None) -> np.ndarray:
         """Draws one page; a table on a window that is high once and for all, a page on one of its own height.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxerm.render import RenderOptions, RenderPool, chromium, pool, process
+from jaxerm.render import RenderOptions, RenderPool, chromium, pool, process, sandbox
 from jaxerm.render.errors import DrawError
 from jaxerm.render.pool import ATTEMPTS
 from tests.render.conftest import children
@@ -111,6 +111,27 @@ def test_no_render_needs_room_on_the_disk():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, env=environment, timeout=120)
     assert done.stdout.split() == ["None"] * 3, done.stdout + done.stderr
+
+
+def test_matplotlib_makes_no_folder_that_a_kill_would_leave(tmp_path):
+    code = "import os\nfrom jaxerm.render import chart\nchart._import_matplotlib()\nos._exit(0)"
+    environment = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+    assert os.listdir(tmp_path) == []
+
+
+def test_folders_of_workers_that_are_gone_are_removed_and_others_are_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    old, young, alive = (sandbox.scratch_folder(pid) for pid in (ended.pid, 2**30, os.getpid()))
+    for folder in (old, young, alive):
+        folder.mkdir()
+        (folder / "page.html").write_text("x")
+    for folder in (old, alive):
+        os.utime(folder, (0, 0))
+    sandbox.remove_stale_folders()
+    assert set(tmp_path.iterdir()) == {young, alive}
 
 
 def test_a_full_disk_under_chromium_is_our_fault_and_leaves_no_folder(monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from jaxerm.render import RenderOptions
-from jaxerm.render.sandbox import REQUIRED, seccomp
+from jaxerm.render.sandbox import REQUIRED, Layer, available, seccomp
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="these layers are Linux's")
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -132,6 +133,17 @@ def test_without_seccomp_charts_run_if_the_user_says_so():
     isolation, _, notes = poorer("seccomp", "allow")
     assert "rlimits" in isolation and "seccomp" not in isolation
     assert "chart: drawn without seccomp: code may start programs" in notes
+
+
+@pytest.mark.parametrize(("by", "holds"), [(signal.SIGKILL, True), (signal.SIGSYS, False)])
+def test_a_probe_that_is_killed_from_outside_is_tried_again(tmp_path, by, holds):
+    def attack():
+        if not (tmp_path / "tried").exists():
+            (tmp_path / "tried").touch()
+            os.kill(os.getpid(), by)
+
+    layer = Layer("layer", lambda limits: None, attack)
+    assert available([layer], lambda: None) == ((layer,) if holds else ())
 
 
 def test_unsafe_rendering_is_off_by_default():

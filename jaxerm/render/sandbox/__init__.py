@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import time
 from pathlib import Path
 
 from jaxerm.render.sandbox.layers import REQUIRED, Layer, account, all_layers, available, enter, leave_network, missing
@@ -11,8 +14,10 @@ from jaxerm.render.sandbox.privileges import adopt_orphans, die_with_parent, hid
 
 __all__ = [
     "REQUIRED", "Layer", "Limits", "account", "adopt_orphans", "all_layers", "available", "die_with_parent", "enter",
-    "hide_memory", "leave_network", "missing", "scratch_folder", "scratch_root",
+    "hide_memory", "leave_network", "missing", "remove_stale_folders", "scratch_folder", "scratch_root",
 ]  # fmt: skip
+
+_PREFIX = "jaxerm-render-"
 
 
 def scratch_root() -> str:
@@ -22,4 +27,23 @@ def scratch_root() -> str:
 
 def scratch_folder(pid: int) -> Path:
     """The one folder that the worker `pid` may make for itself; whoever reaps the worker removes it."""
-    return Path(scratch_root()) / f"jaxerm-render-{pid}"
+    return Path(scratch_root()) / f"{_PREFIX}{pid}"
+
+
+def remove_stale_folders(older_than_s: float = 3600.0) -> None:
+    """Removes scratch folders whose worker is gone; not young ones, since another container may share the folder."""
+    for folder in Path(scratch_root()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(folder.name.removeprefix(_PREFIX))
+            if time.time() - folder.stat().st_mtime > older_than_s and not _exists(pid):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -17,6 +17,8 @@ from jaxerm.render.sandbox.limits import Limits
 
 PROBE_S = 10
 """Seconds one probe may take before the layer counts as missing."""
+PROBES = 5
+"""How often a probe that was killed is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,16 @@ def enter(granted: Sequence[Layer], limits: Limits) -> None:
 
 
 def _holds(granted: Sequence[Layer], layer: Layer, still_works: Callable[[], object]) -> bool:
+    for _ in range(PROBES):
+        status = _probe(granted, layer, still_works)
+        # Killed from outside it has shown nothing; a layer must not be missed for that.
+        if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
+            return status == 0
+    return False
+
+
+def _probe(granted: Sequence[Layer], layer: Layer, still_works: Callable[[], object]) -> int:
+    """The wait status of a child that enters the layers and attacks the last one: 0 where it holds."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -111,7 +123,7 @@ def _holds(granted: Sequence[Layer], layer: Layer, still_works: Callable[[], obj
             os._exit(0)
         finally:
             os._exit(1)
-    return os.waitpid(pid, 0)[1] == 0
+    return os.waitpid(pid, 0)[1]
 
 
 def available(wanted: Sequence[Layer], still_works: Callable[[], object]) -> Sequence[Layer]:
