@@ -136,7 +136,9 @@ def weigh_apart(recipe: SftRecipe | GrpoRecipe, topology: str, name: str, only: 
     values = recipe.model_dump(mode="json", exclude_unset=True) | {"kind": recipe.kind}
     with tempfile.TemporaryDirectory() as folder:
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={folder} --xla_dump_hlo_as_text"
-        environment = os.environ | {"XLA_FLAGS": flags, _FOLDER: folder, "JAX_PLATFORMS": "cpu"}
+        # What comes out of a cache is not compiled, and nothing is written of it.
+        fresh = {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+        environment = os.environ | fresh | {"XLA_FLAGS": flags, _FOLDER: folder}
         done = subprocess.run(
             [sys.executable, "-m", "jaxerm.plan.weigh"],
             input=json.dumps({"recipe": values, "topology": topology, "name": name, "only": only}),

@@ -57,7 +57,7 @@ def test_grpo_plans_training_prefill_decoding_and_scoring(model):
             "dtype": DTYPE,
             "mesh": {"fsdp": 4},
             "data": {"mixture": [{"source": "drawings"}]},
-            "reward": {"model": model, "max_prompt_length": 64, "max_patches": 64, "rows": 4},
+            "reward": {"model": model, "max_prompt_length": 64, "max_patches": 64, "rows": 4, "max_new_tokens": 16},
         }  # fmt: skip
     )
     result = plan(recipe, "cpu:4")
