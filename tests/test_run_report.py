@@ -120,6 +120,12 @@ def test_runs_of_two_kinds_and_folders_that_are_none_are_refused(tmp_path, grpo_
         run_report(tmp_path)
 
 
+def test_broken_settings_are_told(grpo_run):
+    (grpo_run / "config.yaml").write_text("kind: [")
+    with pytest.raises(ValueError, match="config.yaml is not valid YAML"):
+        run_report(grpo_run)
+
+
 def test_a_run_that_has_just_begun_has_a_page(tmp_path):
     assert "0 of 4" in run_report(write_run(tmp_path / "run", [])).read_text()
 

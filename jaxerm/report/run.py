@@ -51,6 +51,7 @@ class Run:
 
     Raises:
       FileNotFoundError: it is no run folder, or nothing has run there yet.
+      ValueError: its config.yaml is broken.
     """
 
     def __init__(self, path: str | Path):
@@ -60,8 +61,11 @@ class Run:
         self.rows = read_metrics(self.path)
         config = self.path / "config.yaml"
         self.yaml = config.read_text(encoding="utf-8") if config.is_file() else ""
-        self.config: dict[str, Any] = yaml.safe_load(self.yaml) or {}
-        self.kind = self.config.get("kind", "sft")
+        try:
+            self.config: dict[str, Any] = yaml.safe_load(self.yaml) or {}
+        except yaml.YAMLError:
+            raise ValueError(f"{config} is not valid YAML; a run writes it anew when it is taken up") from None
+        self.kind = "grpo" if self.config.get("kind") == "grpo" else "sft"
         self.columns: Columns = {}
         for row in self.rows:
             for name, value in row.items():

@@ -49,8 +49,9 @@ class Gauges:
 
     def __init__(self, recipe: SftRecipe | GrpoRecipe, config: Qwen3VLConfig, mesh: jax.sharding.Mesh):
         self.config = config
-        self.devices = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
-        peak = peak_flops(self.devices[0].device_kind)
+        # Of this process, whether the mesh has a part of them or another role does.
+        self.devices = jax.local_devices()
+        peak = peak_flops(mesh.devices.flat[0].device_kind)
         self.peak = None if peak is None else peak * mesh.size
         self.text, self.vision = passes_of(recipe)
 
