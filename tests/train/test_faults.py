@@ -1,5 +1,6 @@
 """A GRPO run in a bad week: one fault a step. It goes on, counts them, and makes up no reward."""
 
+import itertools
 import json
 import os
 import signal
@@ -30,7 +31,8 @@ class Server:
     """A reward model behind an address, in the mood that `fault` says."""
 
     def __init__(self):
-        self.fault, self.asked, self.let_go = "none", 0, threading.Event()
+        # Four in a row, however they fall: never are both groups of two without a spread.
+        self.fault, self.numbers, self.let_go = "none", itertools.count(), threading.Event()
         self._port = 0
         self.open()
 
@@ -40,14 +42,14 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers["content-length"]))
-                outer.asked += 1
-                text = json.dumps({"errors": CRITIQUE["errors"] * (outer.asked % 3)})
+                number = next(outer.numbers)
+                text = json.dumps({"errors": CRITIQUE["errors"] * (number % 3)})
                 if outer.fault == "hangs":
                     outer.let_go.wait(60)
                 if outer.fault == "rubbish":
                     text = "I see two pictures."
                 body = json.dumps({"choices": [{"message": {"content": text}}]})
-                if outer.fault == "rubbish" and outer.asked % 2:
+                if outer.fault == "rubbish" and number % 2:
                     body = "<html>It works!</html>"
                 try:
                     self.send_response(200)
@@ -190,7 +192,8 @@ data:
     #                     none rubbish hangs refuses words killed no_host pads none
     assert unscored == [0, 4, 4, 4, 0, 0, 4, 0, 0]
     assert failed == [0, 0, 0, 0, 3, 0, 0, 0, 0]
-    assert broken == [2] * len(FAULTS), "the row without an image and the one with a broken one are passed over"
+    # Two of four rows have no image or a broken one, and are passed over: two in each time round but the last.
+    assert 2 * (len(FAULTS) - 1) <= sum(broken) <= 2 * len(FAULTS)
     assert seen["killed"] >= 1
     assert not np.isin(seen["tokens pads"], special).any(), "no pad is ever sampled"
     words = ["", "unreadable critique|JSON", "cannot be reached", "cannot be reached", "", "", "no room left", "", ""]
