@@ -111,6 +111,9 @@ def main(task: str, parent: int) -> None:
         wanted = sandbox.all_layers() if engine.contained else ()
         layers = sandbox.available(wanted, lambda: (fonts.read(), engine.draw(engine.probe)))
         isolation, notes = sandbox.account(task, entered, layers)
+        if not engine.contained:
+            own = "has none of its own as root: start as another user" if os.geteuid() == 0 else "keeps its own"
+            notes = [f"{task}: {engine.name} starts programs and cannot live in this sandbox; it {own}"]
         sandbox.enter(layers, sandbox.Limits(memory_mb=options.memory_mb))
     except EngineMissingError as error:
         wire.write_reply(stdout, wire.Reply(0, wire.HELLO, {"text": str(error)}))
