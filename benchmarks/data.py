@@ -82,7 +82,8 @@ def pipeline(n: int, workers: int, model: str) -> dict[str, Any]:
             component = Component(
                 lambda index, maker=maker: pair_example("critique", maker.make(index), Prompts("brief")), 10**6, 1.0
             )
-            packing = Packing(rows=4, length=4096, patches=16_384)
+            length = {"svg": 2048, "table": 4096, "chart": 8192}[task]
+            packing = Packing(rows=4, length=length, patches=4 * length)
             stream = batches([component], loaded.processor, packing, seed=1, threads=2 * workers)
             next(stream)
             started, tokens, fills = time.perf_counter(), 0, []
