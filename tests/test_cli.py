@@ -95,7 +95,7 @@ def test_a_mistake_shows_no_traceback_in_a_shell(tmp_path):
 def test_a_run_that_a_watch_dog_ends_has_a_status_of_its_own(jaxerm, monkeypatch, tmp_path):
     from jaxerm.train.watch import RunStopped
 
-    def run(recipe, overwrite, resume):
+    def run(recipe, overwrite, resume, **_):
         assert resume and not overwrite
         raise RunStopped("stopped at step 3: loss is nan.")
 
