@@ -124,7 +124,7 @@ def test_the_commands(boxed, tmp_path, monkeypatch, capsys):
     assert status == 0 and out.startswith(f"{len(boxed)} pairs in")
     for arguments, words in (
         (("look", tmp_path / "nowhere"), "there is no folder"),
-        (("export", tmp_path, "--out", "x.txt"), ".parquet or .array_record"),
+        (("export", tmp_path, "--out", "x.txt"), "ends in .parquet, .array_record or .jsonl"),
     ):
         status, _, err = run(monkeypatch, capsys, *arguments)
         assert status == 2 and words in err and len(err.strip().splitlines()) == 1
