@@ -12,7 +12,7 @@ class Chip:
     """Published figures of one chip.
 
     Attributes:
-      hbm_bytes: memory a program can have; the compiler keeps a quarter of a GiB, more or less, for itself.
+      hbm_bytes: memory a program can have, as the compiler grants it.
       flops: bfloat16 operations a second.
       hbm_bandwidth, ici_bandwidth: bytes a second, to memory and to all neighbours together.
     """
