@@ -20,18 +20,20 @@ import matplotlib.pyplot as plt
 
 from jaxerm.runs import read_metrics
 
-HELD_OUT = "{source: drawings, ROLE options: {max_shapes: 4, min_shapes: 3, seed: 9001}}"
+CRITICISED = "{source: drawings, role: critique, options: {max_shapes: 4, min_shapes: 3, seed: 9001}}"
+DRAWN = "{source: drawings, options: {max_shapes: 5, min_shapes: 5, seed: SEED}}"
+"""Five shapes: more than any supervised recipe shows the policy, so that there is something left to learn."""
 
 
 def commands(folder: Path, steps: int, every: int) -> dict[str, list[str]]:
-    critique, code = (HELD_OUT.replace("ROLE", role) for role in ("role: critique,", ""))
+    learned, held_out = DRAWN.replace("SEED", "31"), DRAWN.replace("SEED", "9001")
     return {
         "sft": ["sft", "tiny_erm_sft", f"out={folder / 'sft'}", f"steps={steps}", "seed=0"]
-        + [f"evaluation={{every: {every}, batches: 2, pairs: 48, mixture: [{critique}]}}"],
+        + [f"evaluation={{every: {every}, batches: 2, pairs: 48, mixture: [{CRITICISED}]}}"],
         "policy": ["sft", "tiny_policy_sft", f"out={folder / 'policy'}", "seed=0"],
         "grpo": ["grpo", "tiny_svg_grpo", f"out={folder / 'grpo'}", f"steps={steps}", "seed=0"]
-        + [f"policy={folder / 'policy' / 'model'}", "optimizer.lr=6e-5", "checkpoint_every=50"]
-        + [f"evaluation={{every: {every}, prompts: 16, mixture: [{code}]}}"],
+        + [f"policy={folder / 'policy' / 'model'}", "optimizer.lr=1e-4", "max_new_tokens=256", "checkpoint_every=50"]
+        + [f"data.mixture=[{learned}]", f"evaluation={{every: {every}, prompts: 16, mixture: [{held_out}]}}"],
     }
 
 
