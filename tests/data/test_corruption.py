@@ -28,7 +28,9 @@ KINDS = {
         "remove_title", "remove_x", "remove_y", "rewrite_title", "rewrite_x", "rewrite_y", "limits", "grid", "legend",
         "log", "invert", "no_ticks", "turn_ticks", "face", "frame", "title_size", "title_place", "line_width",
         "bar_width", "fade", "add_series", "swap_values", "legend_entry", "extra_subplot", "remove_subplot", "arrange",
-        "share", "swap_subplots", "rescale",
+        "share", "swap_subplots", "rescale", "bubble_size", "cell", "colour_bar", "colour_map", "error_size", "group",
+        "legend_over", "legend_place", "levels", "move_annotation", "remove_annotation", "remove_group", "remove_z",
+        "rewrite_annotation", "rewrite_z", "tick_size", "title_over", "view",
     },
 }  # fmt: skip
 
@@ -59,8 +61,10 @@ def test_there_are_as_many_edits_as_asked_for_and_the_code_changes(name):
     found = corruptions(name, 150)
     # An axis that comes to other ticks is an entry and no edit.
     counts = [sum(edit.kind != "rescale" for edit in c.edits) for c in found]
-    assert all(c.code != c.program.code for c in found)
-    assert all(1 <= count <= 1 + index % 3 for index, count in enumerate(counts))
+    # Now and then nothing of what was drawn by lot applies to a small chart: then nothing is said of it either.
+    unchanged = [c for c in found if c.code == c.program.code]
+    assert len(unchanged) <= 3 and all(c.edits == () for c in unchanged)
+    assert all(count <= 1 + index % 3 for index, count in enumerate(counts))
     assert sum(count == 1 + index % 3 for index, count in enumerate(counts)) >= 140
 
 
