@@ -1,6 +1,6 @@
 """Two hundred steps of SFT and of GRPO with the tiny model, measured on held-out material, and their curves.
 
-    python benchmarks/curves.py DIR [--steps 200] [--plot docs/curves.png]
+    python benchmarks/curves.py DIR [--steps 200] [--only sft] [--plot docs/curves.png]
 
 The reward model learns from `tiny_erm_sft`; a policy from `tiny_policy_sft`, and then by GRPO against the reward model
 that ships (`tiny_svg_grpo`). Drawings of a seed that no recipe has are held out. Runs that are in DIR are gone on with.
@@ -44,7 +44,8 @@ def plot(folder: Path, path: Path) -> None:
         ("grpo", "GRPO of the policy: reward, 0 to 2", {"reward": "training", "eval_reward": "held out"}),
         ("grpo", "held out, by pixels", {"eval_ink_overlap": "ink overlap", "eval_rendered": "renders"}),
     ]
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained")
+    panels = [panel for panel in panels if (folder / panel[0]).is_dir()]
+    figure, axes = plt.subplots(len(panels) // 2, 2, figsize=(9, 1.5 * len(panels)), layout="constrained")
     for axis, (run, title, names) in zip(axes.flat, panels, strict=True):
         rows = read_metrics(folder / run)
         for name, label in names.items():
@@ -63,10 +64,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--every", type=int, default=25)
+    parser.add_argument("--only", choices=["sft", "grpo"])
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
-    for command in commands(args.folder, args.steps, args.every).values():
-        subprocess.run([sys.executable, "-m", "jaxerm.cli", *command], check=True)
+    wanted = {"sft": ["sft"], "grpo": ["policy", "grpo"], None: ["sft", "policy", "grpo"]}[args.only]
+    for name, command in commands(args.folder, args.steps, args.every).items():
+        if name in wanted:
+            subprocess.run([sys.executable, "-m", "jaxerm.cli", *command], check=True)
     for run in ("sft", "grpo"):
         for row in read_metrics(args.folder / run):
             if any(name.startswith("eval_") for name in row):

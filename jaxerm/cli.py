@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -232,6 +233,8 @@ def render(
 
 def main() -> None:
     """Entry point: what a user can mend is one line on standard error and exit status 2, never a traceback."""
+    # Orbax warns of saves that wait for each other; a run's own lines say what matters.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         app()
     except KeyboardInterrupt:
