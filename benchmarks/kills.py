@@ -69,11 +69,13 @@ def unfinished(out: Path) -> list[Path]:
     return list((out / "checkpoints").glob("*tmp*"))
 
 
-def survive(command: list[str], out: Path, kills: int, seed: int, log: Path, env: dict | None = None) -> Survival:
+def survive(
+    command: list[str], out: Path, kills: int, seed: int, log: Path, env: dict | None = None, lives: float = 3.0
+) -> Survival:
     """Gives a command until it succeeds, killing it `kills` times.
 
     A process is left alone until it has written a line of metrics, so that every kill leaves the run further than the
-    one before; then it gets up to three steps' time to live.
+    one before; then it gets up to `lives` steps' time to live.
     """
     rng = random.Random(seed)
     found = Survival([], 0, 0)
@@ -93,7 +95,7 @@ def survive(command: list[str], out: Path, kills: int, seed: int, log: Path, env
             time.sleep(0.02)
         # The first step of a process holds its compilation.
         step = min([row["seconds"] for row in read_metrics(out)[-3:]] or [1.0])
-        until = time.monotonic() + rng.uniform(0, 3 * min(step, 10.0))
+        until = time.monotonic() + rng.uniform(0, lives * min(step, 10.0))
         while process.poll() is None and (not unfinished(out) if saving else time.monotonic() < until):
             time.sleep(0.002)
         if process.poll() is not None:

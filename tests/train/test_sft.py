@@ -147,7 +147,7 @@ def test_a_run_learns_and_leaves_what_it_promises(run):
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(row["answer_tokens"] > 0 and 0 < row["fill"] <= 1 for row in rows)
-    (isolation,) = json.loads((out / "machine.json").read_text())["isolation"].values()
+    isolation = json.loads((out / "machine.json").read_text())["isolation"]["svg"]
     assert isolation.startswith("process+")
     loaded = load(out / "model")
     assert loaded.settings == {"prompts": "brief", "max_new_tokens": 40, "render": {"svg_size": 64}}
@@ -232,7 +232,7 @@ def test_a_run_that_is_killed_goes_on_value_for_value(run, recipe_file, tmp_path
     out = tmp_path / "killed"
     env = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "jaxerm.cli", "sft", str(recipe_file), f"out={out}", "checkpoint_every=1"]
-    found = survive(command, out, 1, seed=0, log=tmp_path / "log", env=env)
+    found = survive(command, out, 1, seed=0, log=tmp_path / "log", env=env, lives=0)
     assert len(found.kills) == 1
     # What is judged by a held-out pair is the command's own; the run of this process has nobody to ask.
     assert [diff for diff in compare(run[0], out) if "eval_" not in diff] == []
