@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import grain
-import jax
 import numpy as np
 
 from jaxerm.data.examples import Example
 from jaxerm.data.features import TrainBatch, features, packed_batch
 from jaxerm.data.packing import Made, PackedStream, Packing
+from jaxerm.hosts import gathered
 from jaxerm.models.qwen3_vl.processor import Processor
 
 
@@ -87,15 +86,7 @@ class Batches(grain.DatasetIterator):
 
 def whole_state(state: dict[str, Any]) -> dict[str, Any]:
     """The state of all hosts, on each of them: what a checkpoint should hold. Every process must call it."""
-    if jax.process_count() == 1:
-        return state
-    from jax.experimental.multihost_utils import process_allgather
-
-    text = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    sizes = process_allgather(np.int32(text.size))
-    texts = process_allgather(np.pad(text, (0, int(sizes.max()) - text.size)))
-    parts = [json.loads(bytes(text[:size])) for text, size in zip(texts, sizes, strict=True)]
-    return {number: stream for part in parts for number, stream in part.items()}
+    return {number: stream for part in gathered(state) for number, stream in part.items()}
 
 
 def _made(component: Component, index: int, processor: Processor, packing: Packing) -> Made:
