@@ -37,6 +37,16 @@ def _round_up(size: int, step: int = _STEP) -> int:
     return max(step, -(-size // step) * step)
 
 
+def _shape(samples: Sequence[Sample], length: int | None, patches: int | None) -> tuple[int, int]:
+    """The given shape of a batch, or the next multiples that hold its samples."""
+    if length is None:
+        length = _round_up(max(len(sample.tokens) for sample in samples))
+    if patches is None:
+        most = max(len(sample.patches) for sample in samples)
+        patches = _round_up(most) if most else 0
+    return length, patches
+
+
 @jax.jit(static_argnames=("graphdef",))
 def _logits(graphdef, params, inputs):
     return nnx.merge(graphdef, params)(inputs)
@@ -74,11 +84,7 @@ class LanguageModel:
 
     def batch(self, samples: Sequence[Sample], *, length: int | None = None, patches: int | None = None) -> Inputs:
         """Pads samples to one shape: the given one, or the next multiple of 64 tokens and patches."""
-        if length is None:
-            length = _round_up(max(len(sample.tokens) for sample in samples))
-        if patches is None:
-            most = max(len(sample.patches) for sample in samples)
-            patches = _round_up(most) if most else 0
+        length, patches = _shape(samples, length, patches)
         return batch_inputs(samples, self.config, length=length, patches=patches)
 
     def logits(self, messages: Messages) -> np.ndarray:
@@ -119,11 +125,7 @@ class LanguageModel:
         Returns:
           NumPy arrays in a `Generated`, one row an answer.
         """
-        if length is None:
-            length = _round_up(max(len(sample.tokens) for sample in samples))
-        if patches is None:
-            most = max(len(sample.patches) for sample in samples)
-            patches = _round_up(most) if most else 0
+        length, patches = _shape(samples, length, patches)
         rows = rows or len(samples)
         lots = []
         for start in range(0, len(samples), rows):
