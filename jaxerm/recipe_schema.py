@@ -176,12 +176,12 @@ class PolicyEvaluation(Section):
 class Watching(Section):
     """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
 
-    window: Count = Field(20, description="steps of the running means")
+    window: Count = Field(20, description="steps of the running means, of rewards, of renders and of what has no score")
     reward_collapse: Share | None = Field(0.5, description="mean reward below this share of its best")
     render_collapse: Share | None = Field(0.5, description="share that renders below this share of its best")
     flat_groups: Count | None = Field(50, description="steps in a row in which no group has a spread")
     kl: Rate | None = Field(10.0, description="KL to the reference, nats a token, over this")
-    unscored: Share | None = Field(0.5, description="share of a step's answers without a score over this")
+    unscored: Share | None = Field(0.5, description="share of the window's answers without a score over this")
     stop: list[Literal["reward_collapse", "render_collapse", "flat_groups", "kl", "unscored"]] = Field(
         default_factory=lambda: ["unscored"], description="rules that end the run, with status 3; the others warn"
     )
