@@ -208,8 +208,10 @@ class Common(Section):
     attention: Literal["auto", "xla", "splash", "cudnn"] = Field(
         "auto", description="splash on TPUs, cudnn on GPUs in bfloat16, xla everywhere; auto takes what fits the device"
     )
-    remat: Literal["none", "dots", "dots_no_batch", "full"] = Field(
-        "none", description="what the backward pass computes anew of each layer, to save memory; full: all of it"
+    remat: Literal["none", "dots", "dots_no_batch", "attention", "full"] = Field(
+        "none",
+        description="what the backward pass computes anew of each layer, to save memory; full: all of it; attention: "
+        "all but attention; dots, dots_no_batch: all but the matmuls, or but those of linear layers",
     )
     logits_chunk: Count | None = Field(None, description="positions a row whose logits exist at once; null: all")
     lora: Lora | None = Field(None, description="train low-rank updates; null: the weights themselves")

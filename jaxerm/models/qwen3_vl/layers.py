@@ -9,12 +9,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxerm.models.attention import MIXED
+
 REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
     "full": None,
+    "attention": jax.checkpoint_policies.save_only_these_names(MIXED),
     "dots": jax.checkpoint_policies.checkpoint_dots,
     "dots_no_batch": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
 }
-"""What the backward pass keeps of a layer: ``full`` nothing but its input, ``none`` (no entry here) everything."""
+"""What the backward pass keeps of a layer: ``full`` nothing but its input, ``attention`` what attention gives as well,
+``dots`` the results of all matmuls, ``dots_no_batch`` those of linear layers, ``none`` (no entry here) everything."""
 
 
 class Rope(NamedTuple):
