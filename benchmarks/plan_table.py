@@ -22,8 +22,9 @@ COLAB = "mesh.fsdp=1 mesh.tensor=1 dtype.param=bfloat16"
 JUDGE = f"{COLAB} reward.rows=1 reward.max_prompt_length=4096 reward.max_patches=8192 reward.max_new_tokens=1024"
 ROWS = [
     "erm_8b_sft --topology v6e:4x4",
-    "erm_8b_sft mesh.fsdp=8 mesh.tensor=2 accumulate=4 remat=dots_no_batch --topology v6e:4x4",
+    "erm_8b_sft mesh.tensor=4 accumulate=8 remat=dots --topology v6e:4x4",
     "chart_8b_grpo --topology v6e:4x4",
+    "chart_8b_grpo mesh.tensor=4 micro_batch=4 remat=dots --only train_step --topology v6e:4x4",
     "erm_8b_sft --topology v5p:2x2x4",
     "chart_8b_grpo --topology v5p:2x2x4",
     "erm_8b_sft mesh.fsdp=32 mesh.tensor=2 --topology v5e:8x8",

@@ -211,7 +211,7 @@ class Common(Section):
     remat: Literal["none", "dots", "dots_no_batch", "attention", "full"] = Field(
         "none",
         description="what the backward pass computes anew of each layer, to save memory; full: all of it; attention: "
-        "all but attention; dots, dots_no_batch: all but the matmuls, or but those of linear layers",
+        "all but attention; dots_no_batch, dots: nor the matmuls of linear layers, nor any",
     )
     logits_chunk: Count | None = Field(None, description="positions a row whose logits exist at once; null: all")
     lora: Lora | None = Field(None, description="train low-rank updates; null: the weights themselves")

@@ -11,14 +11,15 @@ from flax import nnx
 
 from jaxerm.models.attention import MIXED
 
+_keep, _attention = jax.checkpoint_policies, jax.checkpoint_policies.save_only_these_names(MIXED)
 REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
     "full": None,
-    "attention": jax.checkpoint_policies.save_only_these_names(MIXED),
-    "dots": jax.checkpoint_policies.checkpoint_dots,
-    "dots_no_batch": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+    "attention": _attention,
+    "dots": _keep.save_from_both_policies(_keep.checkpoint_dots, _attention),
+    "dots_no_batch": _keep.save_from_both_policies(_keep.checkpoint_dots_with_no_batch_dims, _attention),
 }
 """What the backward pass keeps of a layer: ``full`` nothing but its input, ``attention`` what attention gives as well,
-``dots`` the results of all matmuls, ``dots_no_batch`` those of linear layers, ``none`` (no entry here) everything."""
+``dots_no_batch`` what linear layers give too, ``dots`` what any matmul gives, ``none`` (no entry here) everything."""
 
 
 class Rope(NamedTuple):
