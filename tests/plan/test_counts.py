@@ -95,7 +95,7 @@ def test_splash_counts_the_blocks_it_visits():
 # queries and four for keys and values; forward two, once more where they are not kept.
 @pytest.mark.parametrize(
     ("causal", "remat", "visited"),
-    [(True, "full", 11 * 10 / 16), (False, "full", 11), (True, "attention", 9 * 10 / 16), (False, "attention", 9)],
+    [(True, "full", 11 * 10 / 16), (False, "full", 11), (True, "attention", 9 * 10 / 16), (False, "dots", 9)],
 )
 def test_splash_counts_the_blocks_it_visits_backwards_and_inside_a_scan_too(causal, remat, visited):
     length, heads, depth = 2048, 2, 64
