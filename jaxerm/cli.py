@@ -74,12 +74,12 @@ def synth(
     """Make pairs with a known ledger: images and pairs.jsonl."""
     from jaxerm.data.pair_files import write_pairs
     from jaxerm.data.pairs import PairMaker, make_pairs
-    from jaxerm.data.sources import default_source, open_source
+    from jaxerm.data.sources import default_source, is_folder, open_source
     from jaxerm.progress import Ticker
     from jaxerm.render import RenderOptions, RenderPool
 
     source = source or default_source(check_task(task))
-    opened = open_source(source, task=task) if Path(source).is_dir() else open_source(source)
+    opened = open_source(source, task=task) if is_folder(source) else open_source(source)
     if opened.task != task:
         raise ValueError(f"source {source!r} is of task {opened.task}, not {task}")
     broken: list[str] = []

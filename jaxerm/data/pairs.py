@@ -126,13 +126,16 @@ class PairMaker:
         return Pair(name, program.task, program.code, corruption.code, *images, critique, edits, boxes)
 
     def _seen(self, corruption: Corruption, reference: np.ndarray, prediction: np.ndarray):
-        """The edits that can be seen, those that change the picture when they are made alone, and their boxes."""
+        """The edits that can be seen, and their boxes: made alone they change the picture, as does leaving them out."""
         if not differs(reference, prediction):
             return (), ()
         if not self.boxes and (corruption.sure or len(corruption.edits) < 2):
             return corruption.edits, ()
         kept = []
+        hidden = self._hidden(corruption, prediction)
         for edit, image in zip(corruption.edits, self._alone(corruption, prediction), strict=True):
+            if edit in hidden:
+                continue
             # An edit that leaves nothing to see on its own is one that can be seen.
             box = None if image is None else change_box(reference, image)
             if image is None or box is not None:
@@ -140,12 +143,26 @@ class PairMaker:
         edits, boxes = zip(*kept, strict=True) if kept else ((), ())
         return edits, boxes if self.boxes else ()
 
+    def _hidden(self, corruption: Corruption, prediction: np.ndarray) -> list[Edit]:
+        """The edits that another one covers, so that the picture would be the same without them."""
+        if len(corruption.edits) < 2:
+            return []
+        results = self.pool.map((corruption.program.task, code) for code in corruption.without)
+        pairs = zip(corruption.edits, results, strict=False)
+        return [edit for edit, result in pairs if result.ok and not differs(result.image, prediction)]
+
     def _alone(self, corruption: Corruption, prediction: np.ndarray) -> Iterator[np.ndarray | None]:
         """The picture with each edit alone."""
         if len(corruption.edits) == 1:
             yield prediction
             return
-        for result in self.pool.map((corruption.program.task, code) for code in corruption.alone):
+        task = corruption.program.task
+        for code, result in zip(
+            corruption.alone, self.pool.map((task, code) for code in corruption.alone), strict=True
+        ):
+            # A side effect has no code of its own. Code that should draw and does not leaves it open what can be seen.
+            if code and result.image is None:
+                raise BrokenSample(f"{corruption.program.name}: one of its edits does not render: {result.error.text}")
             yield result.image
 
 

@@ -61,6 +61,7 @@ class Corruption:
       edits: the ledger.
       alone: for each edit the code with that edit only.
       sure: whether every edit is known to show, so that nobody has to look.
+      without: for each edit the code with all the others, where one can hide another; else empty.
     """
 
     program: Program
@@ -68,6 +69,7 @@ class Corruption:
     edits: tuple[Edit, ...]
     alone: tuple[str, ...]
     sure: bool = False
+    without: tuple[str, ...] = ()
 
     @property
     def critique(self) -> Critique:

@@ -141,12 +141,39 @@ def test_folders_are_sources(tmp_path):
     assert table.task == "table" and "car " in table.code and ".5" in table.code
 
 
+def test_csv_files_are_drawn_as_charts(tmp_path):
+    rows = "".join(f"car {n},{n}.5,{40 + n % 3},{n}\n" for n in range(20))
+    (tmp_path / "cars.csv").write_text(f'name,price,speed,"what ""we"" paid"\n{rows}')
+    (tmp_path / "none.csv").write_text("")
+    with pytest.warns(RuntimeWarning, match="none.csv"):
+        source = open_source(str(tmp_path), task="chart")
+    programs = [source[index] for index in range(30)]
+    assert programs == [source[index] for index in range(30)] and programs[0].name == "csv-chart-0-0"
+    codes = [ast.parse(program.code) and program.code for program in programs]
+    assert any("car " in code for code in codes) and all("price" in code or "speed" in code for code in codes)
+    with pytest.raises(ValueError, match="no chart of kind contour"), pytest.warns(RuntimeWarning):
+        open_source(str(tmp_path), task="chart", kinds="contour")
+
+
+def test_installed_packages_are_folders(tmp_path, monkeypatch):
+    (tmp_path / "fruit_sets").mkdir()
+    (tmp_path / "fruit_sets" / "__init__.py").write_text("import matplotlib")
+    rows = "".join(f"pear {n},{n}.5\n" for n in range(9))
+    (tmp_path / "fruit_sets" / "fruit.csv").write_text(f"name,price\n{rows}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for task, options in (("table", {"max_cols": 2}), ("chart", {"kinds": ("bar", "line")})):
+        source = open_source("package:fruit_sets", task=task, **options)
+        assert "pear" in source[0].code
+    with pytest.raises(ValueError, match="no installed package 'fruit_set'"):
+        open_source("package:fruit_set")
+
+
 def test_broken_files_are_named(tmp_path):
     (tmp_path / "bad.svg").write_text("<svg")
     with pytest.raises(ValueError, match="bad.svg"):
         open_source(str(tmp_path))
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(ValueError, match="empty.csv"):
+    with pytest.raises(ValueError, match="empty.csv"), pytest.warns(RuntimeWarning):
         open_source(str(tmp_path), task="table")
 
 

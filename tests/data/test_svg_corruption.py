@@ -23,7 +23,7 @@ def single_edits(n=600):
     icons = open_source("icons")
     for index in range(n):
         code = icons[index].code
-        changed, edits, _ = corrupt_svg(code, np.random.Generator(np.random.Philox(key=[9, index])), 1)
+        changed, edits, *_ = corrupt_svg(code, np.random.Generator(np.random.Philox(key=[9, index])), 1)
         for edit in edits:
             yield edit, items(read_svg(code)), items(read_svg(changed))
 
@@ -117,7 +117,7 @@ def test_single_edits_do_to_one_shape_what_they_say():
 def test_text_is_misspelt_and_quoted():
     found = set()
     for seed in range(60):
-        changed, edits, _ = corrupt_svg(TEXTS, np.random.Generator(np.random.Philox(key=[1, seed])), 1)
+        changed, edits, *_ = corrupt_svg(TEXTS, np.random.Generator(np.random.Philox(key=[1, seed])), 1)
         for edit in edits:
             if edit.kind == "text":
                 new, old = re.fullmatch(r'text is "(.*)", should be "(.*)"', edit.description).groups()
@@ -130,7 +130,7 @@ def test_text_is_misspelt_and_quoted():
 def test_the_last_shape_is_never_removed():
     code = compact_svg('<svg viewBox="0 0 9 9"><circle cx="4" cy="4" r="3"/></svg>')
     for seed in range(80):
-        changed, edits, _ = corrupt_svg(code, np.random.Generator(np.random.Philox(key=[2, seed])), 3)
+        changed, edits, *_ = corrupt_svg(code, np.random.Generator(np.random.Philox(key=[2, seed])), 3)
         assert items(read_svg(changed)) and "remove" not in {edit.kind for edit in edits}
 
 
@@ -141,6 +141,6 @@ def test_larger_shapes_weigh_more_when_they_are_missing():
     )
     severity = {}
     for seed in range(200):
-        _, edits, _ = corrupt_svg(code, np.random.Generator(np.random.Philox(key=[4, seed])), 1)
+        _, edits, *_ = corrupt_svg(code, np.random.Generator(np.random.Philox(key=[4, seed])), 1)
         severity |= {edit.location: edit.severity for edit in edits if edit.kind == "remove"}
     assert severity == {"bottom right": 3, "top left": 2, "top right": 1}

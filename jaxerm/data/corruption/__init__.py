@@ -28,9 +28,8 @@ def corrupt(program: Program, rng: np.random.Generator, n_edits: int) -> Corrupt
         changed, edits, alone = corrupt_drawing(shapes, rng, n_edits)
         return Corruption(program, to_svg(changed), tuple(edits), tuple(map(to_svg, alone)), sure=True)
     try:
-        code, edits, alone = _EDITORS[program.task](program.code, rng, n_edits)
+        code, edits, alone, *without = _EDITORS[program.task](program.code, rng, n_edits)
     except ValueError as error:
         raise ValueError(f"{program.name} cannot be corrupted: {error}") from None
-    return Corruption(
-        program, code, tuple(edits), tuple(alone), sure=program.task == "chart" and is_plain(program.code)
-    )
+    sure = program.task == "chart" and is_plain(program.code)
+    return Corruption(program, code, tuple(edits), tuple(alone), sure, *map(tuple, without))

@@ -14,7 +14,7 @@ from jaxerm.data.corruption.plot_edits import OTHER_KINDS, PlotEditor, written
 from jaxerm.data.corruption.plot_forms import FormEdits
 from jaxerm.data.corruption.plot_looks import LookEdits
 from jaxerm.data.corruption.plot_reading import read_plot_code
-from jaxerm.data.corruption.plot_scale import rescaled
+from jaxerm.data.corruption.plot_scale import RESIZED, rescaled
 from jaxerm.data.corruption.plot_subplots import SubplotEdits
 from jaxerm.data.corruption.plot_words import WordEdits
 from jaxerm.data.program import Edit
@@ -214,9 +214,11 @@ def corrupt_chart(code: str, rng: np.random.Generator, n_edits: int) -> tuple[st
             return False
         try:
             ast.parse(_applied(plots, steps))
+            others = [step for step in steps if step.edit.kind not in RESIZED]
+            # Beside axes of another size nobody could tell by how much the data has moved their ticks.
+            return len(others) == len(steps) or not rescaled(plots, read_plot_code(_applied(plots, others)), [])
         except (ValueError, SyntaxError):
             return False
-        return True
 
     editors = [_Editor(view, rng, number) for number, view in enumerate(plots.views)]
     makers = [make for editor in editors for make in editor.makers()] + SubplotEdits(plots, rng).makers()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,10 +55,9 @@ def choose(
       fits: whether steps can be applied together, and leave something to look at.
     """
     steps: list[Step] = []
-    tries = 0
-    while len(steps) < n_edits and tries < _TRIES * n_edits:
-        tries += 1
-        make = pick(rng, makers)
+    for make in _drawn(rng, makers, _TRIES * n_edits):
+        if len(steps) == n_edits:
+            break
         taken = frozenset().union(*(known.touches for known in steps))
         # A kind that fits few things gets more than one try, or those that fit anywhere would crowd it out.
         for _ in range(_TRIES_OF_A_KIND):
@@ -69,6 +68,16 @@ def choose(
                 steps.append(step)
                 break
     return sorted(steps, key=lambda step: step.order)
+
+
+def _drawn(
+    rng: np.random.Generator, makers: Sequence[Callable[[], Step | None]], n: int
+) -> Iterator[Callable[[], Step | None]]:
+    """`n` of the makers, each time any of them; then all once more, so that what fits a small program is found."""
+    for _ in range(n):
+        yield pick(rng, makers)
+    for place in rng.permutation(len(makers)):
+        yield makers[place]
 
 
 def _same_words(one: Edit, two: Edit) -> bool:

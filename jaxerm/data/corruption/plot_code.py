@@ -101,6 +101,7 @@ class PlotCode:
       views: one for each subplot, with its own plots and setters; the program itself where there is only one.
       subplots: the statement that makes figure and axes, ``fig, ax = plt.subplots(...)``.
       twins: whether it is one of two pairs of axes that share a place; `place` is then the side of its y-axis.
+      simple: whether the program does nothing else than lists, plots and settings: its subplots can be moved about.
     """
 
     code: str
@@ -112,6 +113,7 @@ class PlotCode:
     views: list[PlotCode] = field(default_factory=list)
     subplots: ast.Assign | None = None
     twins: bool = False
+    simple: bool = False
 
     def __post_init__(self) -> None:
         data = self.code.encode()

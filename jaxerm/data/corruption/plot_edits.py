@@ -222,7 +222,7 @@ class PlotEditor:
         text = f"{new} bins, should be {now}"
         splices = [(self.code.span(known.value), str(new))]
         severity = 1 if abs(new - now) == 1 else 2
-        return self.step("bins", "data_error", severity, "plot area", text, splices, ["bins"], (5,))
+        return self.step("bins", "data_error", severity, "plot area", text, splices, ["counts"], (5,))
 
     def start_angle(self, plot: Plot) -> Step | None:
         if plot.name != "pie" or {"startangle", "counterclock"} & set(plot.keywords):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from jaxerm.data.corruption.common import Step, contrast, misspelt, pick
 from jaxerm.data.corruption.plot_code import Plot
 from jaxerm.data.corruption.plot_edits import OTHER_KINDS, written
@@ -79,7 +81,9 @@ class LookEdits:
     def turn_ticks(self) -> Step | None:
         """Tick labels on their side, where they are short enough not to push the axis label out of the picture."""
         labels = [label for plot in self.code.plots for label in plot.labels]
-        if not self._plain or not labels or max(map(len, labels)) > 4 or self.code.plots[0].name == "barh":
+        fitted = self.code.subplots is not None and "layout=" in ast.unparse(self.code.subplots)
+        longest = 4 if fitted or "x" not in self.code.setters else 2
+        if not self._plain or not labels or max(map(len, labels)) > longest or self.code.plots[0].name == "barh":
             return None
         if self.code.twins:
             return None

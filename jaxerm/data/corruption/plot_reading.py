@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from jaxerm.data.corruption.plot_axes import Subplots
 from jaxerm.data.corruption.plot_code import DRAWING, OF_ROWS, SETTERS, Call, Plot, PlotCode, constant_list, constants
 
 
@@ -11,13 +12,15 @@ def read_plot_code(code: str) -> PlotCode:
     """Reads a program.
 
     Raises:
-      ValueError: it is not Python, draws nothing known, or does not save or show its figure at the top level.
+      ValueError: it is not Python, draws nothing known, does not save or show its figure at the top level, makes
+        several figures, or axes of which it cannot be told where they stand.
     """
     try:
         tree = ast.parse(code)
     except (SyntaxError, RecursionError) as error:
         raise ValueError(f"not Python: {error}") from None
-    result = PlotCode(code)
+    result = PlotCode(code, simple=_is_simple(tree))
+    where = Subplots(tree)
     owners: dict[str, PlotCode] = {}
     names: dict[str, ast.List] = {}
     bound: list[str] = []
@@ -54,34 +57,16 @@ def read_plot_code(code: str) -> PlotCode:
     if not result.plots or result.save is None:
         raise ValueError(f"the program has no {' or '.join(DRAWING)} call and savefig after it at its top level")
     views = [view for view in owners.values() if view.plots]
-    for view, place in zip(views, _places(len(views), result.subplots), strict=True):
+    twins = bool(twin) and len(views) == 2
+    places = [""] * len(views) if twins else where.places([view.axes for view in views])
+    for view, place in zip(views, places, strict=True):
         view.save, view.place, view.subplots = result.save, place, result.subplots
-        if twin and len(views) == 2:
+        if twins:
             view.twins, view.place = True, "right" if view.axes == twin else "left"
     # Where everything is said to pyplot or to one pair of axes, there is nothing to tell apart.
     result.views = views if len(views) > 1 else [result]
+    result.place = places[0] if len(views) == 1 else ""
     return result
-
-
-def grid_of(statement: ast.Assign | None) -> tuple[int, int] | None:
-    """Rows and columns of ``plt.subplots(2, 3)``; None where they are not written as numbers."""
-    arguments = statement.value.args if statement is not None and isinstance(statement.value, ast.Call) else []
-    numbers = [node.value for node in arguments if isinstance(node, ast.Constant) and isinstance(node.value, int)]
-    return tuple(numbers) if len(numbers) == len(arguments) == 2 else None
-
-
-def _places(n: int, statement: ast.Assign | None) -> list[str]:
-    """What a reader calls the subplots, in order."""
-    named = {
-        (1, 2): ["left", "right"], (2, 1): ["top", "bottom"], (1, 3): ["left", "middle", "right"],
-        (3, 1): ["top", "middle", "bottom"], (2, 2): ["top left", "top right", "bottom left", "bottom right"],
-    }  # fmt: skip
-    grid = grid_of(statement)
-    if n == 1:
-        return [""]
-    if grid in named and len(named[grid]) == n:
-        return named[grid]
-    return [("first", "second", "third", "fourth")[number] if number < 4 else f"{number + 1}th" for number in range(n)]
 
 
 def _base(plot: Plot, names: dict[str, ast.List]) -> list[float]:
@@ -120,15 +105,21 @@ def _lists(plot: Plot, names: dict[str, ast.List]) -> tuple[ast.List | None, ast
 def is_plain(code: str) -> bool:
     """Whether a program is only lists, plots and settings on flat axes that fit the data: what it draws shows."""
     result = read_plot_code(code)
-    known = {"subplots", "figure", "savefig", "show", "twinx", *DRAWING, *(name for names in SETTERS.values()
-                                                                           for name in names)}  # fmt: skip
-    for statement in ast.parse(code).body:
-        value = getattr(statement, "value", None)
-        call = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in known
-        if not call and not isinstance(statement, ast.Import | ast.ImportFrom | ast.Assign):
-            return False
-    if result.projection or any(plot.rows for plot in result.plots):
+    if not result.simple or result.projection or any(plot.rows for plot in result.plots):
         return False
     if any("xlim" in view.setters and view.plots[0].name != "barh" for view in result.views):
         return False
     return all(view.inside(plot.reach) for view in result.views for plot in view.plots)
+
+
+def _is_simple(tree: ast.Module) -> bool:
+    """Whether a program is only imports, names for things, plots and settings."""
+    known = {"subplots", "figure", "savefig", "show", "twinx", "tight_layout", *DRAWING}
+    known.update(name for names in SETTERS.values() for name in names)
+    for statement in tree.body:
+        value = getattr(statement, "value", None)
+        call = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in known
+        made = isinstance(statement, ast.Assign) and (call or not isinstance(value, ast.Call))
+        if not (call or made or isinstance(statement, ast.Import | ast.ImportFrom)):
+            return False
+    return True

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxerm.data.corruption.common import Step, pick
+from jaxerm.data.corruption.plot_axes import grid_of
 from jaxerm.data.corruption.plot_code import PlotCode, Splice
-from jaxerm.data.corruption.plot_reading import grid_of
 from jaxerm.data.program import Edit
 
 _WHOLE = "whole figure"
@@ -34,14 +34,19 @@ class SubplotEdits:
 
     def makers(self) -> list[Callable[[], Step | None]]:
         """The kinds there is something for: a figure with one pair of axes, or with several that have names."""
-        if self.axes is None:
+        if self.axes is None or not self.code.simple:
             return []
-        if isinstance(self.axes, ast.Name) and not self.statement.value.args and len(self.code.views) == 1:
+        if isinstance(self.axes, ast.Name) and grid_of(self.statement) == (1, 1) and not self._in_space:
             return [self.extra]
-        named = all(isinstance(node, ast.Name) for node in self.names)
+        named = all(isinstance(node, ast.Name) for node in self.names) and len(self.statement.value.args) == 2
         if named and len(self.names) == len(self.code.views) > 1 and grid_of(self.statement) in _ARRANGED:
             return [self.remove, self.arrange, self.share, self.swap]
         return []
+
+    @property
+    def _in_space(self) -> bool:
+        """A chart in space has no room for its words on half the figure."""
+        return self.code.projection not in ("", "polar")
 
     def _step(self, kind: str, severity: int, where: str, text: str, splices: list[Splice]) -> Step:
         edit = Edit(kind, "structure_error", severity, where, text)
@@ -61,8 +66,12 @@ class SubplotEdits:
     def extra(self) -> Step:
         """A second, empty subplot."""
         title = self.code.setters.get("title")
-        # A long title would not fit over half the width.
-        long = title is not None and len(title.text() or "") > 24
+        # A long title would not fit over half the width, nor would long names side by side.
+        names = [str(name) for plot in self.code.plots for name in plot.labels]
+        ticks = self.code.setters.get("xticks")
+        names += [str(node.value) for node in ast.walk(ticks.call) if isinstance(node, ast.Constant)] if ticks else []
+        upright = self.code.plots[0].name not in ("barh", "pie") and not self.code.projection
+        long = (title is not None and len(title.text() or "") > 24) or (upright and len(" ".join(names)) > 24)
         grid, place = pick(self.rng, (("2, 1", "bottom") if long else ("1, 2", "right"), ("2, 1", "bottom")))
         if all(keyword.arg != "layout" for keyword in self.statement.value.keywords):
             grid += ', layout="constrained"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxerm.data.corruption.common import Step, misspelt, near, other, pick
 from jaxerm.data.corruption.plot_edits import written
+from jaxerm.data.corruption.plot_scale import steady
 
 _CORNERS = ("upper left", "upper right", "lower right", "lower left")
 
@@ -52,13 +53,15 @@ class WordEdits:
         return self.step("title_over", "text_error", 2, "title", text, [((end, end), ", y=0.85")], ["title"], (1,))
 
     def tick_size(self) -> Step | None:
-        """Tick labels far too large."""
+        """Tick labels far too large, where they are as many as before: else there would be other ticks to tell of."""
         if not self._plain or self.code.twins:
             return None
         axis = pick(self.rng, "xy")
-        line = f'{self.code.axes_object}.tick_params(axis="{axis}", labelsize=17)'
+        if not steady(self.code, axis):
+            return None
+        line = f'{self.code.axes_object}.tick_params(axis="{axis}", labelsize=15)'
         text = "tick labels are larger than they should be"
-        touches = [("ticks", axis), "axis", axis]
+        touches = [("ticks", axis), "axis", axis, "counts", *self.all_points()]
         splices = [self.code.before_saving(line)]
         return self.step("tick_size", "text_error", 1, f"{axis}-axis", text, splices, touches, (7,))
 

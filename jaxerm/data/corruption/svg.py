@@ -233,7 +233,7 @@ def _applied(root: Element, steps: list[Step]) -> str:
     return write_svg(changed)
 
 
-def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str, list[Edit], list[str]]:
+def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str, list[Edit], list[str], list[str]]:
     """Applies up to `n_edits` edits to different shapes of an SVG.
 
     Locations are the nine words of `drawings.LOCATIONS`: where the middle of the shape is in the reference. A shape is
@@ -244,14 +244,15 @@ def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str,
     or smaller; lines too thick 2, too thin 1; opacity 0.2 counts 2, 0.5 counts 1; line ends, corners, text size 1.
 
     Returns:
-      The code, the ledger in reading order of the reference's locations, and the code with each edit alone.
+      The code, the ledger in reading order of the reference's locations, the code with each edit alone, and the code
+      with all the others.
 
     Raises:
       ValueError: not an SVG.
     """
     root = read_svg(code)
     if n_edits == 0:
-        return code, [], []
+        return code, [], [], []
     editor = _Editor(root, rng)
 
     def fits(steps: list[Step]) -> bool:
@@ -259,5 +260,7 @@ def corrupt_svg(code: str, rng: np.random.Generator, n_edits: int) -> tuple[str,
 
     steps = choose(rng, editor.makers(), n_edits, fits)
     if not steps:
-        return code, [], []
-    return _applied(root, steps), [step.edit for step in steps], [_applied(root, [step]) for step in steps]
+        return code, [], [], []
+    edits, alone = [step.edit for step in steps], [_applied(root, [step]) for step in steps]
+    without = [_applied(root, [other for other in steps if other is not step]) for step in steps]
+    return _applied(root, steps), edits, alone, without

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from jaxerm.data.program import Program
 from jaxerm.data.sources.chart_kinds import LEGENDS, OF_COLUMNS, SPREAD, Columns, Drawn, contour, literal, spread
-from jaxerm.data.sources.datasets import Dataset, datasets, written
+from jaxerm.data.sources.datasets import Dataset, csv_datasets, datasets, written
 
 KINDS = (
     "bar", "barh", "line", "scatter", "pie", "hist", "grouped", *OF_COLUMNS, *SPREAD, "contour", "panels", "panels3",
@@ -35,33 +36,66 @@ _FROM_ZERO = ("bar", "barh", "pie", "grouped", "stacked", "donut", "polar", "rad
 """Kinds whose values are lengths or areas."""
 
 
+_MAX_NAME = 30
+_TRIES = 200
+"""Draws of rows for one chart before its kind is given up."""
+
+
+def _drawable(data: Dataset) -> Dataset:
+    """The columns whose names can stand in a title."""
+    plain = {name: values for name, values in data.columns.items() if _is_plain(name) and len(name) <= _MAX_NAME}
+    return Dataset(data.name if _is_plain(data.name) else "data", plain)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isprintable() and not set(text) & set('"\\$')
+
+
+def _generator(seed: int, index: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, index]))
+
+
 def _numbers(data: Dataset, name: str, places) -> list[float]:
     return [float(written(data.columns[name][place])) for place in places]
 
 
 class Charts:
-    """`n` charts of the data sets of vega_datasets, each one program.
+    """`n` charts of real data, each one program.
 
     Args:
+      path: a folder of .csv files; the data sets of vega_datasets if None.
       n: charts there are.
       seed: of all of them; chart i is the same on every machine.
       max_points: bars, points or slices of one series, 3 to this many (a histogram counts three times as many values).
       kinds: any of `KINDS`.
 
     Raises:
-      ValueError: an option out of range, or vega_datasets missing.
+      ValueError: an option out of range, vega_datasets missing, no file that can be read, or none of which a chart of
+        one of the kinds can be drawn.
     """
 
     task = "chart"
 
-    def __init__(self, n: int = 10_000, seed: int = 0, max_points: int = 5, kinds: Sequence[str] = KINDS):
+    def __init__(
+        self,
+        n: int = 10_000,
+        seed: int = 0,
+        max_points: int = 5,
+        kinds: Sequence[str] = KINDS,
+        path: str | Path | None = None,
+    ):
         kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         if not kinds or set(kinds) - set(KINDS):
             raise ValueError(f"kinds is {list(kinds)}; there are {', '.join(KINDS)}")
         if max_points < 3:
             raise ValueError(f"max_points is {max_points}; it must be at least 3")
-        self._data = datasets()
+        self._data = datasets() if path is None else [_drawable(data) for data in csv_datasets(path)]
+        self._name = "chart" if path is None else "csv-chart"
         self._n, self._seed, self._max_points, self._kinds = n, seed, max_points, kinds
+        if path is not None:
+            self._kinds = tuple(kind for kind in kinds if self._draw(kind, _generator(seed, 0), _TRIES // 4))
+            if not self._kinds:
+                raise ValueError(f"no chart of kind {', '.join(kinds)} can be drawn of the .csv files in {path}")
 
     def __len__(self) -> int:
         return self._n
@@ -69,14 +103,19 @@ class Charts:
     def __getitem__(self, index: int) -> Program:
         if not 0 <= index < self._n:
             raise IndexError(f"chart {index}; there are {self._n}")
-        rng = np.random.Generator(np.random.Philox(key=[self._seed, index]))
-        kind = self._kinds[rng.integers(len(self._kinds))]
+        rng = _generator(self._seed, index)
         drawn = None
-        make = self._panels if kind in _PANELS else self._chart
         while drawn is None:
-            drawn = make(kind, self._data[rng.integers(len(self._data))], rng)
+            # With few data sets a kind may need many draws of rows that suit it; another one is sooner found.
+            drawn = self._draw(self._kinds[rng.integers(len(self._kinds))], rng, _TRIES)
         code, description = drawn
-        return Program("chart", code, f"chart-{self._seed}-{index}", description)
+        return Program("chart", code, f"{self._name}-{self._seed}-{index}", description)
+
+    def _draw(self, kind: str, rng: np.random.Generator, tries: int) -> tuple[str, str] | None:
+        """A chart of a kind; None if none of the rows drawn so many times suited it."""
+        make = self._panels if kind in _PANELS else self._chart
+        drawn = (make(kind, self._data[rng.integers(len(self._data))], rng) for _ in range(tries))
+        return next((found for found in drawn if found is not None), None)
 
     def _chart(self, kind: str, data: Dataset, rng: np.random.Generator) -> tuple[str, str] | None:
         """The program and its words; None if the rows drawn do not suit the kind."""
@@ -173,8 +212,9 @@ class Charts:
     @staticmethod
     def _labels(data: Dataset, name: str, places) -> bool:
         cells = [written(data.columns[name][place]) for place in places]
-        plain = all(cell.isprintable() and not set(cell) & set('"\\$') for cell in cells)
-        return plain and len(set(cells)) == len(cells) and max(map(len, cells)) <= MAX_LABEL and "." not in cells[0]
+        if not all(map(_is_plain, cells)) or len(set(cells)) < len(cells):
+            return False
+        return max(map(len, cells)) <= MAX_LABEL and "." not in cells[0]
 
     @staticmethod
     def _single(kind: str, name: str, values, cells, colour: str, rng: np.random.Generator) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -98,6 +99,32 @@ def read_csv(path: Path) -> Dataset:
     if found is None:
         raise ValueError(f"{path}: no header line followed by a row without gaps")
     return found
+
+
+def csv_datasets(path: str | Path) -> tuple[Dataset, ...]:
+    """Those of a folder's .csv files and its subfolders', in order of their names.
+
+    A file that cannot be read is passed over, and named in a RuntimeWarning.
+
+    Raises:
+      ValueError: no such folder, no file in it, or none that can be read; the message names the last.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a folder" if path.exists() else f"there is no folder {path}")
+    found = sorted(path.rglob("*.csv"))
+    if not found:
+        raise ValueError(f"there are no .csv files in {path}")
+    read, last = [], None
+    for file in found:
+        try:
+            read.append(read_csv(file))
+        except ValueError as error:
+            last = error
+            warnings.warn(f"passed over: {error}", RuntimeWarning, stacklevel=2)
+    if last is not None and not read:
+        raise last
+    return tuple(read)
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxerm.data.program import Program
-from jaxerm.data.sources.datasets import Dataset, datasets, read_csv, written
+from jaxerm.data.sources.datasets import Dataset, csv_datasets, datasets, written
 
 FORMATS = ("html", "markdown")
 MAX_CELL = 16
@@ -131,7 +131,7 @@ class CsvFolder(_Cuts):
         max_cols: int = 3,
         formats: Sequence[str] = FORMATS,
     ):
-        found = [read_csv(file) for file in csv_files(Path(path))]
+        found = csv_datasets(path)
         usable = [data for data in found if _can_be_cut(data, max_rows, max_cols)]
         if not usable:
             need = f"{max_rows} rows and {max_cols} columns of at most {MAX_CELL} characters"
@@ -146,13 +146,3 @@ def _can_be_cut(data: Dataset, max_rows: int, max_cols: int) -> bool:
         if len(name) <= MAX_CELL and max(len(written(value)) for value in values) <= MAX_CELL
     ]
     return len(short) >= max_cols and len(data) >= max_rows
-
-
-def csv_files(path: Path) -> list[Path]:
-    """The .csv files of a folder, sorted; a ValueError when there is no folder or no file."""
-    if not path.is_dir():
-        raise ValueError(f"{path} is not a folder" if path.exists() else f"there is no folder {path}")
-    found = sorted(path.rglob("*.csv"))
-    if not found:
-        raise ValueError(f"there are no .csv files in {path}")
-    return found
