@@ -43,6 +43,8 @@ READ = {
     "inherited descriptors": "import os\nopened = []\nfor fd in range(4, 64):\n    try: opened.append(os.fstat(fd))\n"
     "    except OSError: pass\nassert opened",
     "secret": "import os; os.environ['SECRET_TOKEN']",
+    "environment in C": LIBC + "names = ctypes.POINTER(ctypes.c_char_p).in_dll(libc, 'environ')\n"
+    "every = iter(names)\nassert any(b'hunter2' in name for name in iter(lambda: next(every), None))",
     "by handle": LIBC + "assert libc.name_to_handle_at(-100, b'/etc/passwd', bytes(200), bytes(8), 0) == 0",
 }
 WRITE = {
