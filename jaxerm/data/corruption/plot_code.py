@@ -159,6 +159,11 @@ class PlotCode:
             return float("nan"), float("nan")
         return low, high
 
+    def can_tell(self, one: float, two: float) -> bool:
+        """Whether a reader sees two values apart: by a twentieth of the axis, where the code sets its limits."""
+        ends = self.limits("x" if self.plots[0].name == "barh" else "y")
+        return ends is None or not abs(one - two) < 0.05 * abs(ends[1] - ends[0])
+
     def inside(self, values: Iterable[float]) -> bool:
         """Whether values can be seen: within the limits that the code sets, if it does."""
         ends = self.limits("x" if self.plots[0].name == "barh" else "y")

@@ -107,7 +107,7 @@ class PlotEditor:
         new = int(new) if digits == 0 else new
         if (min(values) >= 0 and new <= 0) or new == old or (self.code.projection == "3d" and not low <= new <= high):
             return None
-        if not self.code.inside([reach - old + new for reach in plot.reach]):
+        if not self.code.inside([reach - old + new for reach in plot.reach]) or not self.code.can_tell(old, new):
             return None
         change = abs(new - old) / extent
         text = f"value is {written(new)}, should be {written(old)}"

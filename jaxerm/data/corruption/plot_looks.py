@@ -166,7 +166,9 @@ class LookEdits:
         if self.code.projection or not self.code.inside(plot.values):
             return None
         values = plot.values[::-1]
-        if values == plot.values:
+        apart = max(abs(one - two) for one, two in zip(values, plot.values, strict=True))
+        # A series that lies on the first one would look like the first in another colour.
+        if apart <= 0.1 * (max(values) - min(values)) or not self.code.can_tell(apart, 0):
             return None
         first = self.code.code.encode()[slice(*self.code.span(plot.call.args[0]))].decode()
         colour = pick(self.rng, _EXTRA)
@@ -184,7 +186,9 @@ class LookEdits:
         one, two = sorted(int(place) for place in self.rng.choice(len(plot.values), size=2, replace=False))
         values = plot.values
         extent = max(values) - min(values)
-        if abs(values[one] - values[two]) < 0.1 * extent or extent == 0:
+        if abs(values[one] - values[two]) < 0.1 * extent or not self.code.can_tell(values[one], values[two]):
+            return None
+        if extent == 0:
             return None
         nodes = plot.second.elts
         splices = [

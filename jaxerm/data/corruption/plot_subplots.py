@@ -36,17 +36,12 @@ class SubplotEdits:
         """The kinds there is something for: a figure with one pair of axes, or with several that have names."""
         if self.axes is None or not self.code.simple:
             return []
-        if isinstance(self.axes, ast.Name) and grid_of(self.statement) == (1, 1) and not self._in_space:
+        if isinstance(self.axes, ast.Name) and grid_of(self.statement) == (1, 1) and not self.code.projection:
             return [self.extra]
         named = all(isinstance(node, ast.Name) for node in self.names) and len(self.statement.value.args) == 2
         if named and len(self.names) == len(self.code.views) > 1 and grid_of(self.statement) in _ARRANGED:
             return [self.remove, self.arrange, self.share, self.swap]
         return []
-
-    @property
-    def _in_space(self) -> bool:
-        """A chart in space has no room for its words on half the figure."""
-        return self.code.projection not in ("", "polar")
 
     def _step(self, kind: str, severity: int, where: str, text: str, splices: list[Splice]) -> Step:
         edit = Edit(kind, "structure_error", severity, where, text)
@@ -64,14 +59,10 @@ class SubplotEdits:
         return (at, at), text + ", " * bool(text and call.keywords)
 
     def extra(self) -> Step:
-        """A second, empty subplot."""
+        """A second, empty subplot; not beside polar axes or a chart in space, whose words need the room."""
         title = self.code.setters.get("title")
-        # A long title would not fit over half the width, nor would long names side by side.
-        names = [str(name) for plot in self.code.plots for name in plot.labels]
-        ticks = self.code.setters.get("xticks")
-        names += [str(node.value) for node in ast.walk(ticks.call) if isinstance(node, ast.Constant)] if ticks else []
-        upright = self.code.plots[0].name not in ("barh", "pie") and not self.code.projection
-        long = (title is not None and len(title.text() or "") > 24) or (upright and len(" ".join(names)) > 24)
+        # A long title would not fit over half the width.
+        long = (title is not None and len(title.text() or "") > 24) or _across(self.code) > 24
         grid, place = pick(self.rng, (("2, 1", "bottom") if long else ("1, 2", "right"), ("2, 1", "bottom")))
         if all(keyword.arg != "layout" for keyword in self.statement.value.keywords):
             grid += ', layout="constrained"'
@@ -96,9 +87,11 @@ class SubplotEdits:
             splices += [(self.code.span(self.axes), kept), self._arguments("")]
         return self._step("remove_subplot", 3, f"{gone.place} subplot", "subplot is missing", splices)
 
-    def arrange(self) -> Step:
+    def arrange(self) -> Step | None:
         """Subplots one above the other instead of side by side, or the other way round; four of them in one row."""
         grid, text = _ARRANGED[grid_of(self.statement)]
+        if grid[0] == 1 and max(map(_across, self.code.views)) > 16:
+            return None
         flat = f"({', '.join(node.id for node in self.names)})"
         splices = [(self.code.span(self.axes), flat), self._arguments(f"{grid[0]}, {grid[1]}")]
         return self._step("arrange", 2, _WHOLE, f"subplots are {text}", splices)
@@ -123,3 +116,13 @@ class SubplotEdits:
         splices = [(self.code.span(one), two.id), (self.code.span(two), one.id)]
         places = " and ".join(self.code.views[place].place for place in places)
         return self._step("swap_subplots", 2, _WHOLE, f"the {places} subplots are in each other's place", splices)
+
+
+def _across(view: PlotCode) -> int:
+    """Letters along the x-axis, blanks between: names that stand there lie over each other where it is short."""
+    if view.plots[0].name in ("barh", "pie") or view.projection:
+        return 0
+    nodes = [node for plot in view.plots if plot.first is not None for node in plot.first.elts]
+    nodes += ast.walk(view.setters["xticks"].call) if "xticks" in view.setters else []
+    names = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return len(" ".join(names))
