@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -147,23 +147,22 @@ class PairMaker:
         """The edits that another one covers, so that the picture would be the same without them."""
         if len(corruption.edits) < 2:
             return []
-        results = self.pool.map((corruption.program.task, code) for code in corruption.without)
-        pairs = zip(corruption.edits, results, strict=False)
-        return [edit for edit, result in pairs if result.ok and not differs(result.image, prediction)]
+        pairs = zip(corruption.edits, self._images(corruption, corruption.without), strict=False)
+        return [edit for edit, image in pairs if not differs(image, prediction)]
 
     def _alone(self, corruption: Corruption, prediction: np.ndarray) -> Iterator[np.ndarray | None]:
-        """The picture with each edit alone."""
-        if len(corruption.edits) == 1:
-            yield prediction
-            return
-        task = corruption.program.task
-        for code, result in zip(
-            corruption.alone, self.pool.map((task, code) for code in corruption.alone), strict=True
-        ):
-            # A side effect has no code of its own. Code that should draw and does not leaves it open what can be seen.
-            if code and result.image is None:
-                raise BrokenSample(f"{corruption.program.name}: one of its edits does not render: {result.error.text}")
-            yield result.image
+        """The picture with each edit alone; None for a side effect, which is nothing without the others."""
+        return iter([prediction]) if len(corruption.edits) == 1 else self._images(corruption, corruption.alone)
+
+    def _images(self, corruption: Corruption, codes: Sequence[str]) -> Iterator[np.ndarray | None]:
+        """Pictures of codes, None where there is none. Code that does not draw leaves open what can be seen."""
+        task, name = corruption.program.task, corruption.program.name
+        results = self.pool.map((task, code) for code in codes if code)
+        for code in codes:
+            result = next(results) if code else None
+            if result is not None and result.image is None:
+                raise BrokenSample(f"{name}: one of its edits does not render: {result.error.text}")
+            yield None if result is None else result.image
 
 
 def make_pairs(maker: PairMaker, n: int, broken: list[str] | None = None) -> Iterator[Pair]:

@@ -286,3 +286,71 @@ def test_an_axis_that_comes_to_other_ticks_is_an_entry():
         )
         found += bool(said)
     assert found >= 3
+
+
+HEAD = "import matplotlib.pyplot as plt\n"
+SAVE = 'plt.savefig("c.png")'
+
+
+def kinds_of(code, n=60, most=1):
+    """Kinds of edits that are drawn for a program, and the ledgers."""
+    made = [corrupt_chart(code, np.random.Generator(np.random.Philox(key=[6, seed])), most)[1] for seed in range(n)]
+    return {edit.kind for edits in made for edit in edits}, made
+
+
+def places_of(lines):
+    return [view.place for view in read_plot_code(f"{HEAD}{lines}\n{SAVE}").views]
+
+
+def test_subplots_are_called_by_where_they_stand():
+    turned = "fig, (a, b) = plt.subplots(1, 2)\nb.plot([1, 2], [1, 2])\na.plot([1, 2], [1, 2])"
+    assert places_of(turned) == ["right", "left"]
+    assert places_of("fig, axs = plt.subplots(2, 2)\naxs[1, 0].plot([1, 2], [1, 2])") == ["bottom left"]
+    assert places_of("fig, axs = plt.subplots(nrows=3)\naxs[1].plot([1], [2])\naxs[0].plot([1], [2])") == [
+        "middle",
+        "top",
+    ]
+    added = "a = fig.add_subplot(211)\nb = fig.add_subplot(2, 1, 2)\nb.plot([1], [2])\na.plot([1], [2])"
+    assert places_of(f"fig = plt.figure()\n{added}") == ["bottom", "top"]
+    with pytest.raises(ValueError, match="cannot be told where"):
+        places_of("fig, a = plt.subplots()\nb = a.inset_axes([0, 0, 1, 1])\na.plot([1], [2])\nb.plot([1], [2])")
+    with pytest.raises(ValueError, match="makes 2 figures"):
+        places_of("fig, a = plt.subplots()\na.plot([1], [2])\nfig, a = plt.subplots()\na.plot([1], [2])")
+
+
+def test_what_is_said_of_one_of_two_subplots_is_said_by_it_alone():
+    lines = 'fig, (a, b) = plt.subplots(2, 1)\na.plot([1, 2], [1, 2])\nb.specgram(x)\nb.set_xlabel("time")'
+    (view,) = read_plot_code(f"{HEAD}{lines}\n{SAVE}").views
+    assert view.place == "top" and not view.setters
+
+
+def test_axes_of_another_kind_of_chart_are_an_entry():
+    code = f'{HEAD}fig, ax = plt.subplots()\nax.fill_between(["a", "b", "c"], [71, 80, 81], color="tab:red")\n{SAVE}'
+    made = [edits for edits in kinds_of(code)[1] if edits[0].kind == "kind" and "line" in edits[0].description]
+    assert made and all(e[-1].description == "ticks run from 72 to 80, should run from 0 to 80" for e in made)
+
+
+def test_data_do_not_move_the_ticks_of_axes_of_another_size():
+    code = f'{HEAD}fig, ax = plt.subplots()\nax.bar(["a", "b", "c"], [7, 8, 9], color="tab:red")\n{SAVE}'
+    made = [edits for edits in kinds_of(code, 200, 3)[1] if any(edit.kind == "extra_subplot" for edit in edits)]
+    values = [edit.description for edits in made for edit in edits if edit.kind == "value"]
+    assert made and values and all(float(re.findall(r"[\d.]+", text)[0]) < 10 for text in values)
+
+
+def test_edits_with_side_effects_that_have_no_name_are_not_drawn():
+    labels = 'ax.set_xlabel("year")'
+    bars = f'fig, ax = plt.subplots()\nax.bar([1990, 1991, 1992], [7, 8, 9], color="tab:red")\n{labels}'
+    assert "turn_ticks" not in kinds_of(f"{HEAD}{bars}\n{SAVE}")[0]
+    lines = "ax.plot([1, 2, 3], [1, 2, 3])\nax.plot([1, 2, 3], [3, 2, 1])"
+    gone = [edits[0].location for edits in kinds_of(f"{HEAD}fig, ax = plt.subplots()\n{lines}\n{SAVE}")[1]
+            if edits[0].kind == "remove_series"]  # fmt: skip
+    assert set(gone) == {"series 2"}
+    held = 'ax.plot([1, 2, 3], [500, 501, 500.5], color="tab:red")\nax.set_ylim(0, 700)'
+    assert not {"add_series", "swap_values"} & kinds_of(f"{HEAD}fig, ax = plt.subplots()\n{held}\n{SAVE}")[0]
+
+
+def test_a_small_chart_takes_an_edit_whatever_is_drawn_first():
+    code = (
+        f"{HEAD}fig, ax = plt.subplots(subplot_kw={{'projection': '3d'}})\nax.scatter([1, 2], [1, 2], [1, 2])\n{SAVE}"
+    )
+    assert all(kinds_of(code, 40)[1])

@@ -168,3 +168,23 @@ def test_a_missing_list_or_folder_is_named(tmp_path):
         list(PairFolder(tmp_path))
     with pytest.raises(ValueError, match="there is no folder"):
         list(PairFolder(tmp_path / "nowhere"))
+
+
+def test_an_edit_that_another_one_covers_leaves_the_ledger(pool):
+    dot, over = '<circle cx="12" cy="12" r="4"/>', '<rect width="24" height="24" fill="red"/>'
+    sheet = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{}</svg>'
+    one, two = (Edit(kind, "structure_error", 2, "center", f"{kind} is extra") for kind in ("dot", "sheet"))
+    alone = sheet.format(dot), sheet.format(over)
+    made = Corruption(
+        Program("svg", sheet.format(""), "x", ""), sheet.format(dot + over), (one, two), alone, without=alone[::-1]
+    )
+    images = [pool.render("svg", code).image for code in (made.program.code, made.code)]
+    assert PairMaker([], pool)._seen(made, *images) == ((two,), ())
+
+
+def test_an_edit_that_fails_alone_breaks_the_sample(pool):
+    edits = tuple(Edit(kind, "structure_error", 2, "center", kind) for kind in ("one", "two"))
+    made = Corruption(Program("svg", "<svg", "x", ""), "<svg", edits, ("<svg", "<svg"))
+    black = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(BrokenSample, match="x: one of its edits does not render"):
+        PairMaker([], pool)._seen(made, black, black + 255)

@@ -171,7 +171,7 @@ class _Editor(LookEdits, FormEdits, WordEdits, PlotEditor):
     def legend(self) -> Step | None:
         known = self.code.setters.get("legend")
         labelled = any("label" in plot.keywords for plot in self.code.plots)
-        if (known is None and not labelled) or self.code.twins:
+        if (known is None and (not labelled or ".legend(" in self.code.code)) or self.code.twins:
             return None
         if known is None:
             splices, text, severity = [self.code.before_saving(f"{self.code.axes}.legend()")], "legend is extra", 1

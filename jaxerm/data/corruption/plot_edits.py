@@ -59,7 +59,9 @@ class PlotEditor:
 
     def series_words(self, plot: Plot) -> str:
         if self.single:
-            return _SERIES_WORDS.get(plot.name, "plot area")
+            form = plot.call.args[2] if plot.name == "plot" and len(plot.call.args) == 3 else None
+            dots = isinstance(form, ast.Constant) and not set(str(form.value)) & set("-:")
+            return "points" if dots else _SERIES_WORDS.get(plot.name, "plot area")
         label = plot.keywords.get("label")
         name = getattr(getattr(label, "value", None), "value", None) or str(self.plot_number(plot) + 1)
         return f"series {name}"
@@ -208,6 +210,9 @@ class PlotEditor:
         if self.single or not isinstance(plot.statement, ast.Expr):
             return None
         number = self.plot_number(plot)
+        # Those that follow would take over its colour.
+        if any("color" not in later.keywords for later in self.code.plots[number + 1 :]):
+            return None
         splices = [(self.code.line_span(plot.statement), "")]
         touches = [*self.all_points(), ("style", number), "series"]
         where = self.series_words(plot)

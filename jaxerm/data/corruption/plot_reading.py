@@ -64,8 +64,7 @@ def read_plot_code(code: str) -> PlotCode:
         if twins:
             view.twins, view.place = True, "right" if view.axes == twin else "left"
     # Where everything is said to pyplot or to one pair of axes, there is nothing to tell apart.
-    result.views = views if len(views) > 1 else [result]
-    result.place = places[0] if len(views) == 1 else ""
+    result.views = views if len(views) > 1 or places[0] else [result]
     return result
 
 

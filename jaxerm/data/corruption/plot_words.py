@@ -57,7 +57,8 @@ class WordEdits:
         if not self._plain or self.code.twins:
             return None
         axis = pick(self.rng, "xy")
-        if not steady(self.code, axis):
+        # In one of several subplots they would take room from the others, whose ticks may change with it.
+        if not steady(self.code, axis) or self.code.place:
             return None
         line = f'{self.code.axes_object}.tick_params(axis="{axis}", labelsize=15)'
         text = "tick labels are larger than they should be"
