@@ -1,6 +1,6 @@
 """How much of a batch is padding, as a recipe packs it: of the token slots and of the patch slots.
 
-    python -m benchmarks.padding erm_8b_sft batch_size=32            # pairs of charts, tables and icons
+    python -m benchmarks.padding erm_8b_sft batch_size=8      # about 80 pairs of charts, tables and icons
 
 The recipe's own data are drawn, rendered and packed as its run would, with Qwen's own vocabulary and sizes of pictures;
 no weights are needed. Prints JSON; `examples` is how many pairs the batch holds.
