@@ -7,6 +7,8 @@ from pathlib import Path
 Clock = tuple[float, float]
 """Seconds that a process has run, and seconds that it was ready to run and had to wait for a processor."""
 UNBORN: Clock = (0.0, 0.0)
+LEAST_S = 5.0
+"""Seconds below which nothing is said: over a moment, any process may find the processors taken."""
 TEXT = "this machine is too busy"
 
 
@@ -26,4 +28,4 @@ def starved(before: Clock, after: Clock, seconds: float) -> bool:
     than ten processes to a processor: neither passes for our fault.
     """
     ran, waited = after[0] - before[0], after[1] - before[1]
-    return waited > seconds / 2 and ran < seconds / 10
+    return seconds >= LEAST_S and waited > seconds / 2 and ran < seconds / 10

@@ -198,7 +198,8 @@ def test_what_this_machine_hardly_let_run_is_not_late_by_itself(ran, waited, our
 
 def test_a_render_that_this_machine_hardly_let_run_is_tried_again(monkeypatch, workers):
     clocks = iter([(0.0, 0.0), (0.0, 9.0), (0.0, 9.0), (0.0, 18.0)])
-    monkeypatch.setattr(process.starved, "clock", lambda pid: next(clocks))
+    monkeypatch.setattr(starved, "clock", lambda pid: next(clocks))
+    monkeypatch.setattr(starved, "LEAST_S", 0.0)
     with RenderPool(1, timeout_s=0.2, options=SMALL) as few:
         result = few.render("svg", USE_BOMB)
     assert (result.fault, len(workers)) == ("host", 2) and "too busy" in result.error.text
