@@ -3,7 +3,8 @@
     python benchmarks/endurance.py --renders 10000
     python benchmarks/endurance.py --renders 1000 --kill-every 1
 
-Every picture is compared with the one the same code gave at the start. Prints one JSON object.
+Every picture is compared with the one the same code gave at the start. Prints one JSON object, and ends with status 1
+if a picture was wrong or a failure was called the code's. As root: nobody else may count a worker's descriptors.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def main() -> None:
         os.environ["TMPDIR"] = folder  # so that nobody else's files are counted
         measured = endure(arguments)
         print(json.dumps({"renders": arguments.renders, **measured, "files_left": os.listdir(folder)}, indent=1))
+    raise SystemExit(measured["outcomes"]["wrong"] + measured["outcomes"]["code"] > 0)
 
 
 def endure(arguments: argparse.Namespace) -> dict:

@@ -16,14 +16,14 @@ import sys
 import time
 from pathlib import Path
 
-from jaxerm.render import chart_child, fonts, sandbox, wire
+from jaxerm.render import chart_child, fonts, sandbox, starved, wire
 from jaxerm.render.errors import EngineMissingError, describe
 from jaxerm.render.types import RenderOptions
 
 _ACK = b"\x06"
 """What a child sends first: it has read all of its code and is behind every layer; what follows is the code's doing."""
 _GARBAGE = (20_000, 5, 2)
-"""Thresholds of the garbage collector in children: Python's own cost a fifth of their time."""
+"""Thresholds of the garbage collector in children: Python's own cost a twentieth of their time and more."""
 _NOT_INHERITED = getattr(mmap, "MADV_DONTFORK", None)
 
 
@@ -173,6 +173,7 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
         os.close(receive)
     if reply is None and not late:
         ended = _await_end(pid)
+    hungry = late and starved.starved(starved.UNBORN, starved.clock(pid), timeout_s)
     status, peak_kb = _end_family(pid)
     seconds = time.monotonic() - started
     if not began:
@@ -181,7 +182,9 @@ def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderO
         return wire.Reply(request, wire.IMAGE, {}, reply.height, reply.width, seconds, reply.pixels)
     if reply is not None and reply.status == wire.ERROR:
         return wire.Reply(request, wire.WORDS, reply.meta, seconds=seconds)
-    if late:
+    if hungry:
+        meta = {"kind": "starved", "text": f"{starved.TEXT}: not drawn within {timeout_s:g} s"}
+    elif late:
         meta = {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
     elif reply is not None or not ended:  # killed by us, which must not pass for a fault of this machine
         meta = {"kind": "crashed", "text": "the code wrote into the pipe for its picture, or closed it"}

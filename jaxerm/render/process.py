@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from jaxerm.render import sandbox, wire
+from jaxerm.render import sandbox, starved, wire
 from jaxerm.render.errors import UnsafeRenderingError
 from jaxerm.render.types import ErrorKind, RenderOptions, Task
 
@@ -119,18 +119,21 @@ class Worker:
         """
         request = next(self._ids) & 0xFFFFFFFF
         deadline = time.monotonic() + timeout_s + GRACE_S
+        before = starved.clock(self._process.pid)
         try:
             message = wire.pack_request(request, round(timeout_s * 1000), code)
             wire.write_all(self._stdin, message, deadline)
             reply = wire.read_reply(self._stdout, self._options.max_pixels, deadline)
         except wire.DeadlineError:
-            raise WorkerError("timeout", f"not drawn within {timeout_s:g} s") from None
+            raise self._late(before, timeout_s) from None
         except (wire.WireError, OSError) as error:
-            raise self._post_mortem(str(error), timeout_s) from None
+            raise self._post_mortem(str(error), before, timeout_s) from None
         if reply.request != request or reply.status == wire.HELLO:
             raise WorkerError("infrastructure", f"answer {reply.request} came to request {request}")
         if reply.meta.get("kind") == "infrastructure":
             raise WorkerError("infrastructure", str(reply.meta.get("text", "")))
+        if reply.meta.get("kind") == "starved":
+            raise WorkerError("infrastructure", str(reply.meta.get("text", "")), lost=False)
         if reply.meta.get("kind") == "killed":
             # Inside seccomp code cannot have killed itself: if it was not out of memory, someone else did it.
             kind = "infrastructure" if "seccomp" in self.isolation else "crashed"
@@ -139,12 +142,18 @@ class Worker:
             raise WorkerError("infrastructure", f"unknown kind of error: {reply.meta['kind']!r}")
         return reply
 
-    def _post_mortem(self, error: str, timeout_s: float) -> WorkerError:
+    def _late(self, before: starved.Clock, timeout_s: float) -> WorkerError:
+        """Whose fault it was that there is no answer in time."""
+        if starved.starved(before, starved.clock(self._process.pid), timeout_s):
+            return WorkerError("infrastructure", f"{starved.TEXT}: not drawn within {timeout_s:g} s")
+        return WorkerError("timeout", f"not drawn within {timeout_s:g} s")
+
+    def _post_mortem(self, error: str, before: starved.Clock, timeout_s: float) -> WorkerError:
         """What the way it died says about whose fault it was: a signal that code can raise, or anything else."""
         code = self._ended(within_s=1.0)
         if code is not None and code < 0 and (kind := _CODE_SIGNALS.get(signal.Signals(-code))):
             if kind == "timeout":
-                return WorkerError("timeout", f"not drawn within {timeout_s:g} s")
+                return self._late(before, timeout_s)
             return WorkerError("crashed", f"the engine crashed with {signal.Signals(-code).name}")
         how = "is still running" if code is None else f"ended with {signal.Signals(-code).name if code < 0 else code}"
         return WorkerError("infrastructure", f"the render worker was lost: {error}; its process {how}")

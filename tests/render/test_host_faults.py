@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxerm.render import RenderOptions, RenderPool, chromium, pool, process, sandbox
+from jaxerm.render import RenderOptions, RenderPool, chromium, pool, process, sandbox, starved
 from jaxerm.render.errors import DrawError
 from jaxerm.render.pool import STARTS
 from tests.render.conftest import children
+from tests.render.test_pool import USE_BOMB
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 GOOD = '<svg viewBox="0 0 8 8"><rect width="4" height="8"/></svg>'
@@ -184,3 +185,29 @@ def test_a_worker_that_cannot_start_is_our_fault(monkeypatch):
     with RenderPool(1) as pool:
         result = pool.render("svg", GOOD)
     assert result.fault == "host" and "could not be started" in result.error.text
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "ours"),
+    [(0.4, 14.0, True), (0.1, 0.1, False), (14.0, 1.0, False), (2.0, 13.0, False), (0.0, 0.0, False)],
+    ids=["hardly run", "asleep", "a loop", "a loop beside others", "unknown"],
+)
+def test_what_this_machine_hardly_let_run_is_not_late_by_itself(ran, waited, ours):
+    assert starved.starved((3.0, 5.0), (3.0 + ran, 5.0 + waited), 15.0) == ours
+
+
+def test_a_render_that_this_machine_hardly_let_run_is_tried_again(monkeypatch, workers):
+    clocks = iter([(0.0, 0.0), (0.0, 9.0), (0.0, 9.0), (0.0, 18.0)])
+    monkeypatch.setattr(starved, "clock", lambda pid: next(clocks))
+    monkeypatch.setattr(starved, "LEAST_S", 0.0)
+    with RenderPool(1, timeout_s=0.2, options=SMALL) as few:
+        result = few.render("svg", USE_BOMB)
+    assert (result.fault, len(workers)) == ("host", 2) and "too busy" in result.error.text
+
+
+@linux_only
+def test_a_process_is_seen_running_until_it_is_reaped():
+    spin = subprocess.Popen([sys.executable, "-c", "import time\nwhile time.process_time() < 0.05: pass"])
+    os.waitid(os.P_PID, spin.pid, os.WEXITED | os.WNOWAIT)
+    assert starved.clock(spin.pid)[0] >= 0.05 and spin.wait() == 0
+    assert starved.clock(spin.pid) == starved.UNBORN
