@@ -29,6 +29,7 @@ def outside(files: list[str], timeout_s: float) -> dict[str, str]:
     chart._import_matplotlib()
     chart._warm_up()
     options = RenderOptions()
+    tray = chart.Tray(options.max_pixels)
     found = {}
     for file in files:
         code = Path(file).read_bytes()
@@ -38,9 +39,10 @@ def outside(files: list[str], timeout_s: float) -> dict[str, str]:
             wire.write_all(send, code)
             os._exit(0)
         os.close(send)
-        reply = chart._draw(0, round(timeout_s * 1000), len(code), receive, options, ())
+        reply = chart._draw(0, round(timeout_s * 1000), len(code), receive, options, (), tray)
         os.close(receive)
-        found[file] = digest(reply) if reply.status == wire.IMAGE else f"{reply.meta['kind']}: {reply.meta['text']}"
+        error = wire.words(reply.meta) if reply.status == wire.WORDS else reply.meta
+        found[file] = digest(reply) if reply.status == wire.IMAGE else f"{error['kind']}: {error['text']}"
     return found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -47,15 +46,21 @@ def random_directory(directory: Path, config: Qwen3VLConfig, shard_bytes: int) -
     return sum(sizes.values())
 
 
+def peak_bytes() -> int:
+    """Most that this process has held; `getrusage` would say the parent's, which a child begins with."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
+
+
 def load_and_save(source: Path, target: Path, shard_bytes: int) -> None:
     """In a process of its own, whose peak is the loader's; prints JSON."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     began = time.perf_counter()
     model = load_weights(source, Qwen3VLConfig.load(source), dtype=jnp.bfloat16, param_dtype=jnp.bfloat16)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_bytes()
     save_weights(target, model, jnp.bfloat16, shard_bytes=shard_bytes)
-    print(json.dumps({"seconds": seconds, "peak_bytes": 1024 * peak, "before_bytes": 1024 * before}))
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak, "before_bytes": before}))
 
 
 def main() -> None:

@@ -22,12 +22,13 @@ COLAB = "mesh.fsdp=1 mesh.tensor=1 dtype.param=bfloat16"
 JUDGE = f"{COLAB} reward.rows=1 reward.max_prompt_length=4096 reward.max_patches=8192 reward.max_new_tokens=1024"
 ROWS = [
     "erm_8b_sft --topology v6e:4x4",
-    "erm_8b_sft mesh.fsdp=8 mesh.tensor=2 accumulate=4 remat=dots_no_batch --topology v6e:4x4",
+    "erm_8b_sft mesh.tensor=4 accumulate=8 remat=dots --topology v6e:4x4",
     "chart_8b_grpo --topology v6e:4x4",
     "erm_8b_sft --topology v5p:2x2x4",
     "chart_8b_grpo --topology v5p:2x2x4",
     "erm_8b_sft mesh.fsdp=32 mesh.tensor=2 --topology v5e:8x8",
     "chart_8b_grpo micro_batch=32 rollout_prompts=32 --topology v5e:8x8",
+    "chart_8b_grpo micro_batch=32 rollout_prompts=8 --topology v5e:8x8",
     f"chart_8b_grpo reward.model=2B {JUDGE} --only scoring --topology v5e:1x1",
     f"chart_8b_grpo reward.model=4B {JUDGE} --only scoring --topology v5e:1x1",
     f"erm_8b_sft model=2B lora.rank=16 {COLAB} batch_size=1 max_length=4096 max_patches=8192 --topology v5e:1x1",

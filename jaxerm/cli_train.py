@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+_Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, dotted for nested keys: optimizer.lr=1e-4")]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete the run that is in the folder and begin anew.")]
@@ -42,7 +43,7 @@ def _train(recipe: str, overrides: list[str] | None, kind: str, distributed: boo
 
 
 def sft(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
+    recipe: _Recipe,
     overrides: _Overrides = None,
     overwrite: _Overwrite = False,
     resume: _Resume = False,
@@ -53,7 +54,7 @@ def sft(
 
 
 def grpo(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
+    recipe: _Recipe,
     overrides: _Overrides = None,
     overwrite: _Overwrite = False,
     resume: _Resume = False,
@@ -89,7 +90,7 @@ def export(
 
 
 def plan(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of one in configs/.")],
+    recipe: _Recipe,
     overrides: _Overrides = None,
     topology: Annotated[
         str, typer.Option(help="Chips and their arrangement: v5e:8x8, v6e:4x4, v5p:2x2x4; cpu:8 simulates eight.")

@@ -176,12 +176,12 @@ class PolicyEvaluation(Section):
 class Watching(Section):
     """When a run has gone wrong; null turns a rule off. A loss or a gradient that is not finite always stops it."""
 
-    window: Count = Field(20, description="steps of the running means")
+    window: Count = Field(20, description="steps of the running means, of rewards, of renders and of what has no score")
     reward_collapse: Share | None = Field(0.5, description="mean reward below this share of its best")
     render_collapse: Share | None = Field(0.5, description="share that renders below this share of its best")
     flat_groups: Count | None = Field(50, description="steps in a row in which no group has a spread")
     kl: Rate | None = Field(10.0, description="KL to the reference, nats a token, over this")
-    unscored: Share | None = Field(0.5, description="share of a step's answers without a score over this")
+    unscored: Share | None = Field(0.5, description="share of the window's answers without a score over this")
     stop: list[Literal["reward_collapse", "render_collapse", "flat_groups", "kl", "unscored"]] = Field(
         default_factory=lambda: ["unscored"], description="rules that end the run, with status 3; the others warn"
     )
@@ -208,8 +208,10 @@ class Common(Section):
     attention: Literal["auto", "xla", "splash", "cudnn"] = Field(
         "auto", description="splash on TPUs, cudnn on GPUs in bfloat16, xla everywhere; auto takes what fits the device"
     )
-    remat: Literal["none", "dots", "dots_no_batch", "full"] = Field(
-        "none", description="what the backward pass computes anew of each layer, to save memory; full: all of it"
+    remat: Literal["none", "dots", "dots_no_batch", "attention", "full"] = Field(
+        "none",
+        description="what the backward pass computes anew of each layer, to save memory; full: all of it; attention: "
+        "all but attention; dots_no_batch, dots: nor the matmuls of linear layers, nor any",
     )
     logits_chunk: Count | None = Field(None, description="positions a row whose logits exist at once; null: all")
     lora: Lora | None = Field(None, description="train low-rank updates; null: the weights themselves")

@@ -1,6 +1,5 @@
 """Joining the processes of a run: whom the environment names, and one run of two processes."""
 
-import json
 import os
 import socket
 import subprocess
@@ -9,6 +8,10 @@ import sys
 import pytest
 
 from jaxerm.distributed import launcher
+from jaxerm.recipe import load_recipe
+from jaxerm.runs import read_metrics
+from jaxerm.train.grpo import run_grpo
+from tests.train.small import small_grpo
 
 
 @pytest.mark.parametrize(
@@ -73,21 +76,39 @@ data: {{workers: 1, mixture: [{{source: drawings, role: describe, options: {{max
     return path
 
 
-def test_two_processes_train_one_model_and_one_of_them_speaks(recipe_file, tmp_path):
+def two_processes(*arguments):
+    """Runs a command in two processes that join; returns what each said on its two streams."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    told = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
-    both = [command("sft", recipe_file, f"out={tmp_path / 'run'}", **told, JAX_PROCESS_ID=str(i)) for i in range(2)]
+    told = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2", "JAX_NUM_CPU_DEVICES": "1"}
+    both = [command(*arguments, **told, JAX_PROCESS_ID=str(i)) for i in range(2)]
     try:
         said = [process.communicate(timeout=300) for process in both]
     finally:
         for process in both:
             process.kill()
     assert [process.returncode for process in both] == [0, 0], said
+    return said
+
+
+def test_two_processes_train_one_model_and_one_of_them_speaks(recipe_file, tmp_path):
+    said = two_processes("sft", recipe_file, f"out={tmp_path / 'run'}")
     # Gloo tells of its connections by itself.
     second = [line for line in said[1][0].splitlines() if not line.startswith("[Gloo]")]
     assert "model in" in said[0][0] and second == [] and "sft run: 2/2" not in said[1][1]
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [1, 2]
+    assert [row["step"] for row in read_metrics(tmp_path / "run")] == [1, 2]
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+
+
+def test_grpo_in_two_processes_is_grpo_in_one(micro_directory, tmp_path, pool):
+    """Each renders half of the answers; rewards, losses and what is learned are those of one process."""
+    file, rewards = small_grpo(tmp_path / "grpo.yaml", micro_directory), '[{name: "tests.train.small:variety"}]'
+    settings = [f"rewards={rewards}", "steps=2", "mini_batch=2", "mesh={fsdp: 2}"]
+    run_grpo(load_recipe(file, [*settings, f"out={tmp_path / 'one'}", "mesh={fsdp: 1}"]), pool=pool, quiet=True)
+    two_processes("grpo", file, *settings, f"out={tmp_path / 'two'}")
+    one, two = read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two")
+    assert [row["step"] for row in two] == [1, 2] and all(row["reward_std"] > 0 and row["grad_norm"] > 0 for row in one)
+    for mine, theirs in zip(one, two, strict=True):
+        for name in ("reward", "reward_std", "loss", "kl", "grad_norm", "answer_tokens", "render_rate"):
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6), name

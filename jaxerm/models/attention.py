@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import Mesh
 
 from jaxerm.models.sharding import per_shard
 
 KERNELS = ("xla", "splash", "cudnn")
+MIXED = "attention"
+"""Name of what attention gives, by which remat policies keep it: made anew it costs the square of the length."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,15 @@ def attention(
         from jaxerm.models.splash import splash_attention
 
         def one(*arrays):
-            return splash_attention(*arrays, causal=causal, interpret=kernel.interpret)
+            return splash_attention(*arrays, causal=causal, interpret=kernel.interpret, name=MIXED)
 
         return per_shard(one, kernel.mesh, (query, key, value), segments)(query, key, value, *segments)
     if kernel.name == "cudnn":
         if query.dtype.itemsize != 2:
             raise ValueError(f"cuDNN's attention takes bfloat16 or float16, not {query.dtype}; xla takes all")
         mask = (query_segments[:, :, None] == key_segments[:, None, :])[:, None]
-        return jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
+        out = jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
+        return checkpoint_name(out, MIXED)
     batch, length, heads, depth = query.shape
     kv_heads, span = key.shape[2], key.shape[1]
     groups = heads // kv_heads
@@ -104,4 +108,4 @@ def attention(
     weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype).reshape(batch, kv_heads, groups * length, span)
     mixed = jnp.einsum("bkqs,bksd->bkqd", weights, value)
     mixed = mixed.reshape(batch, kv_heads, groups, length, depth).transpose(0, 3, 1, 2, 4)
-    return mixed.reshape(batch, length, heads, depth)
+    return checkpoint_name(mixed.reshape(batch, length, heads, depth), MIXED)

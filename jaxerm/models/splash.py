@@ -21,11 +21,13 @@ def splash_attention(
     *,
     causal: bool,
     interpret: bool = False,
+    name: str | None = None,
 ) -> jax.Array:
     """As `attention.attention`, for as many queries as keys.
 
     Args:
       interpret: run the kernel step by step on any device, for tests.
+      name: under which remat policies know what the backward pass needs of the kernel's results.
     """
     batch, length, heads, depth = query.shape
     short = -length % _LANES
@@ -44,9 +46,14 @@ def splash_attention(
     )
     mask = (masks.CausalMask if causal else masks.FullMask)((size, size))
     kernel = splash.make_splash_mha(
-        masks.MultiHeadMask([mask] * heads), block_sizes=sizes, head_shards=1, q_seq_shards=1, interpret=interpret
+        masks.MultiHeadMask([mask] * heads),
+        block_sizes=sizes,
+        head_shards=1,
+        q_seq_shards=1,
+        interpret=interpret,
+        residual_checkpoint_name=name,
     )
-    # The name tells whoever counts operations that half of the blocks are left out.
+    # The scope tells whoever counts operations that half of the blocks are left out.
     with jax.named_scope("splash_causal" if causal else "splash_full"):
         out = jax.vmap(kernel)(query, key, value, segment_ids=segments)
     return out.transpose(0, 2, 1, 3)[:, :length].astype(value.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -36,7 +37,7 @@ def open_topology(topology: str) -> tuple[list[Any], Chip | None, str]:
     try:
         import libtpu
     except ImportError:
-        raise ValueError("planning for a TPU needs libtpu: pip install 'jaxerm[plan]'") from None
+        raise ValueError("planning for a TPU needs libtpu: pip install -e '.[plan]'") from None
     os.environ.setdefault("TPU_LIBRARY_PATH", libtpu.get_library_path())
     sides = [int(side) for side in shape.split("x")]
     extra = {} if len(sides) < 2 or sides != [1, 1] else {"chips_per_host_bounds": [1, 1, 1]}
@@ -45,3 +46,9 @@ def open_topology(topology: str) -> tuple[list[Any], Chip | None, str]:
     except Exception as error:  # libtpu raises its own runtime errors for shapes it does not know
         raise ValueError(f"libtpu knows no topology {topology!r}: {str(error).splitlines()[0]}") from None
     return list(described.devices), CHIPS[kind], "tpu"
+
+
+def compiler(platform: str) -> str:
+    """What compiles for a platform, and its version: another one places buffers and cuts collectives in its own way."""
+    name = "libtpu" if platform == "tpu" else "jaxlib"
+    return f"{name} {version(name)}"

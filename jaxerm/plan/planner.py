@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from jaxerm.plan.chips import compiler
 from jaxerm.plan.programs import training_rows
 from jaxerm.plan.search import nearest_that_fits
 from jaxerm.plan.weigh import open_programs, weigh, weigh_apart
@@ -58,6 +59,7 @@ def plan(
             "devices": mesh.size,
             "mesh": {axis: int(size) for axis, size in mesh.shape.items()},
             "attention": kernel.name,
+            "compiler": compiler(platform),
             "rows": training_rows(recipe),
             "remat": recipe.remat,
             "logits_chunk": recipe.logits_chunk,

@@ -20,6 +20,7 @@ def plan_lines(result: dict[str, Any]) -> str:
     limit = result["hbm_limit_bytes"]
     mesh = " x ".join(f"{axis} {size}" for axis, size in result["mesh"].items() if size > 1) or "one device"
     lines = [f"{result['topology']}: {result['devices']} devices ({mesh}), attention by {result['attention']}"]
+    lines[0] += f", compiled by {result['compiler']}"
     if any(entry["name"] == "train_step" for entry in result["programs"]):
         chunk = result["logits_chunk"] or "all"
         lines[0] += f"; {result['rows']} rows at once, remat {result['remat']}, logits of {chunk} positions"

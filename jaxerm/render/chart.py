@@ -1,13 +1,14 @@
 """The chart worker: imports matplotlib once, then forks a child for each chart; only the child runs the code.
 
-This process does not even see the code: the child reads it from the pipe itself. So what one program leaves behind in
-memory is never there for the next one to read.
+This process does not even see the code: the child reads it from the pipe itself. What the child answers passes through
+memory that no other child has. So what one program leaves behind is never there for the next one to read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import mmap
 import os
 import resource
 import signal
@@ -19,9 +20,28 @@ from jaxerm.render import chart_child, fonts, sandbox, wire
 from jaxerm.render.errors import EngineMissingError, describe
 from jaxerm.render.types import RenderOptions
 
-_CHILD_KINDS = ("syntax", "exception", "memory", "too_large")
 _ACK = b"\x06"
-"""What a child sends first: it has read all of its code, so the request pipe is at the next request."""
+"""What a child sends first: it has read all of its code and is behind every layer; what follows is the code's doing."""
+_GARBAGE = (20_000, 5, 2)
+"""Thresholds of the garbage collector in children: Python's own cost a fifth of their time."""
+_NOT_INHERITED = getattr(mmap, "MADV_DONTFORK", None)
+
+
+class Tray:
+    """Memory for one answer that children do not have: else a chart could copy the picture that was drawn before it.
+
+    `view` is that memory: room for the meta data and the pixels of the largest answer.
+    """
+
+    def __init__(self, max_pixels: int) -> None:
+        self._memory = mmap.mmap(-1, wire.MAX_META + 3 * max_pixels, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if _NOT_INHERITED is not None:
+            self._memory.madvise(_NOT_INHERITED)
+        self.view = memoryview(self._memory)
+
+    def clear(self) -> None:
+        """Gives the memory back; it is zero when it is used again."""
+        self._memory.madvise(mmap.MADV_DONTNEED)
 
 
 def _import_matplotlib() -> None:
@@ -51,8 +71,11 @@ def _warm_up() -> None:
     Raises:
       EngineMissingError: letters leave no mark.
     """
+    import matplotlib.animation  # noqa: F401
+    import matplotlib.patheffects  # noqa: F401
     import matplotlib.pyplot as plt
-    import mpl_toolkits.axes_grid1.inset_locator  # noqa: F401
+    import mpl_toolkits.axes_grid1.anchored_artists  # noqa: F401
+    import mpl_toolkits.axisartist  # noqa: F401
     import mpl_toolkits.mplot3d  # noqa: F401
     import numpy as np
 
@@ -76,14 +99,13 @@ def _warm_up() -> None:
             continue
 
 
-def _read_child(fd: int, deadline: float, max_pixels: int) -> tuple[wire.Reply | None, bool]:
-    """Reads what a child sends; (None, ...) if that is not a whole reply. The flag: the child had read its code."""
-    acknowledged = False
-    try:
-        acknowledged = bytes(wire.read_exact(fd, 1, deadline)) == _ACK
-        return wire.read_reply(fd, max_pixels, deadline), acknowledged
-    except wire.WireError:
-        return None, acknowledged
+def _read_answer(fd: int, deadline: float, max_pixels: int, tray: Tray) -> wire.Reply:
+    """Reads what a child answers. Only its header is looked at: words and pixels go through the tray to the pool."""
+    reply, words = wire.read_header(fd, max_pixels, deadline)
+    size = words + 3 * reply.height * reply.width
+    wire.read_into(fd, tray.view[:size], deadline)
+    reply.meta, reply.pixels = tray.view[:words], tray.view[words:size]
+    return reply
 
 
 def _await_end(pid: int) -> bool:
@@ -127,42 +149,44 @@ def _how_it_ended(status: int, peak_kb: int, timeout_s: float, memory_mb: int) -
     return {"kind": "crashed", "text": f"the code crashed its process with {name}"}
 
 
-def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderOptions, layers) -> wire.Reply:
+def _draw(request: int, timeout_ms: int, size: int, stdin: int, options: RenderOptions, layers, tray) -> wire.Reply:
     """Forks a child for one chart and waits for it."""
     started = time.monotonic()
     timeout_s = timeout_ms / 1000
-    late, ended = False, True
+    deadline = started + timeout_s
+    reply, began, late, ended = None, False, False, True
     receive, send = os.pipe()
     wire.widen(send)
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        chart_child.run(stdin, send, size, timeout_s, options, layers, _ACK)
+        chart_child.run(parent, stdin, send, size, timeout_s, options, layers, _ACK)
     os.close(send)
     try:
-        reply, acknowledged = _read_child(receive, started + timeout_s, options.max_pixels)
+        began = bytes(wire.read_exact(receive, 1, deadline)) == _ACK
+        reply = _read_answer(receive, deadline, options.max_pixels, tray)
     except wire.DeadlineError:
-        reply, acknowledged, late = None, True, True
+        late = True
+    except wire.WireError:
+        pass
     finally:
         os.close(receive)
     if reply is None and not late:
         ended = _await_end(pid)
     status, peak_kb = _end_family(pid)
     seconds = time.monotonic() - started
-    if not acknowledged:
-        raise wire.WireError("a child ended before it had read its code")
-    if reply is not None and reply.status in (wire.IMAGE, wire.ERROR):
-        # Code can write here whatever it likes: pixels of its own, but not that its failure was this machine's fault.
-        meta = {}
-        if reply.status == wire.ERROR:
-            kind = reply.meta.get("kind")
-            meta = {"kind": kind if kind in _CHILD_KINDS else "exception", "text": str(reply.meta.get("text"))[:1000]}
-        return wire.Reply(request, reply.status, meta, reply.height, reply.width, seconds, reply.pixels)
-    if reply is not None or not ended:  # killed by us, which must not pass for a fault of this machine
+    if not began:
+        raise wire.WireError("a child ended before it had begun its code")
+    if reply is not None and reply.status == wire.IMAGE:
+        return wire.Reply(request, wire.IMAGE, {}, reply.height, reply.width, seconds, reply.pixels)
+    if reply is not None and reply.status == wire.ERROR:
+        return wire.Reply(request, wire.WORDS, reply.meta, seconds=seconds)
+    if late:
+        meta = {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
+    elif reply is not None or not ended:  # killed by us, which must not pass for a fault of this machine
         meta = {"kind": "crashed", "text": "the code wrote into the pipe for its picture, or closed it"}
     else:
         meta = _how_it_ended(status, peak_kb, timeout_s, options.memory_mb)
-    if late:
-        meta = {"kind": "timeout", "text": f"not drawn within {timeout_s:g} s"}
     return wire.Reply(request, wire.ERROR, meta, seconds=seconds)
 
 
@@ -191,8 +215,10 @@ def serve(stdin: int, stdout: int, options: RenderOptions, entered: list[str]) -
         return
     isolation, notes = sandbox.account("chart", [*entered, "fork"], layers)
     sandbox.adopt_orphans()
+    tray = Tray(options.max_pixels)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115 - the null device, see worker.main
     hello = {"isolation": isolation, "engine": "matplotlib", "notes": notes}
     wire.write_reply(stdout, wire.Reply(0, wire.HELLO, hello))
@@ -204,6 +230,7 @@ def serve(stdin: int, stdout: int, options: RenderOptions, entered: list[str]) -
         if magic != wire.REQUEST_MAGIC or size > options.max_code_bytes:
             return
         signal.setitimer(signal.ITIMER_REAL, timeout_ms / 1000 + 1.5)
-        reply = _draw(request, timeout_ms, size, stdin, options, layers)
+        reply = _draw(request, timeout_ms, size, stdin, options, layers, tray)
         signal.setitimer(signal.ITIMER_REAL, 0)
         wire.write_reply(stdout, reply)
+        tray.clear()

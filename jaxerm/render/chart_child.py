@@ -143,19 +143,25 @@ def _seed() -> None:
 
 
 def run(
-    stdin: int, send: int, size: int, timeout_s: float, options: RenderOptions, layers: Any, ack: bytes
+    parent: int, stdin: int, send: int, size: int, timeout_s: float, options: RenderOptions, layers: Any, ack: bytes
 ) -> NoReturn:
-    """Reads the code, enters the layers, runs it, answers on `send`. Never returns and never raises."""
+    """Reads the code, enters the layers, says so with `ack`, runs it, answers on `send`. Never returns, never raises.
+
+    What fails before `ack` is this machine's fault; the code is compiled after it, since that can take much, too.
+    """
     try:
         from jaxerm.render.errors import describe
 
-        sandbox.die_with_parent(os.getppid())
+        sandbox.die_with_parent(parent)
         signal.setitimer(signal.ITIMER_REAL, timeout_s + 0.5)  # if nobody is left to kill it
         code = bytes(wire.read_exact(stdin, size)).decode("utf-8", "replace")
-        os.write(send, ack)
         os.dup2(send, 3)
         os.closerange(4, 4096)
         capture = Capture(3, options)
+        capture.install()
+        _seed()
+        sandbox.enter(layers, sandbox.Limits(options.memory_mb, timeout_s))
+        os.write(3, ack)
         try:
             program = compile(code, "<chart>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
@@ -164,9 +170,6 @@ def run(
             capture.fail("syntax", line + message)
         except (MemoryError, RecursionError):
             capture.fail("syntax", "the code is nested too deeply to be compiled")
-        capture.install()
-        _seed()
-        sandbox.enter(layers, sandbox.Limits(options.memory_mb, timeout_s))
         sys.argv = ["chart.py"]
         scope = {"__name__": "__main__", "__builtins__": __builtins__, "__file__": "chart.py"}
         try:

@@ -16,8 +16,10 @@ import numpy as np
 from jaxerm.render.process import Worker, WorkerError
 from jaxerm.render.types import RenderError, RenderOptions, RenderResult, Task, check_task, is_blank
 
-ATTEMPTS = 3
-"""Tries at one render where the host is, or may be, at fault: the first, and two more."""
+ATTEMPTS = 2
+"""Tries at one render where the host is, or may be, at fault: the first, and one more."""
+STARTS = 3
+"""Tries at starting a worker. A start is no try at a render: nothing has been asked of the worker yet."""
 IDLE_S = 1.0
 """Seconds an idle thread waits before it looks whether one of its worker processes has died."""
 
@@ -177,11 +179,9 @@ class RenderPool:
             return RenderResult(None, RenderError("too_large", text), 0.0, "", "")
         started = time.monotonic()
         for attempt in range(1, ATTEMPTS + 1):
-            worker = owned.get(task)
+            worker = None
             try:
-                if worker is None:
-                    worker = owned[task] = Worker(task, self.options)
-                    self._tell(task, worker)
+                worker = self._worker(owned, task)
                 return self._result(worker, worker.draw(data, self.timeout_s))
             except WorkerError as error:
                 if worker is not None and error.lost:
@@ -192,6 +192,20 @@ class RenderPool:
                     seconds = time.monotonic() - started
                     return RenderResult(None, RenderError(error.kind, str(error)), seconds, isolation, engine)
         raise AssertionError("unreachable")
+
+    def _worker(self, owned: dict[Task, Worker], task: Task) -> Worker:
+        """The worker of this thread for `task`; a new one where there is none, or where it has died while idle."""
+        _bury(owned)
+        for tries_left in reversed(range(STARTS)):
+            if task in owned:
+                break
+            try:
+                owned[task] = Worker(task, self.options)
+                self._tell(task, owned[task])
+            except WorkerError as error:
+                if not error.retry or not tries_left:
+                    raise WorkerError(error.kind, str(error), retry=False) from None
+        return owned[task]
 
     def _tell(self, task: Task, worker: Worker) -> None:
         _LOG.info("%s is drawn by %s in %s", task, worker.engine, worker.isolation)

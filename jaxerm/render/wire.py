@@ -18,8 +18,10 @@ from typing import Any
 REQUEST = struct.Struct("<4sIII")  # magic, id, milliseconds allowed, bytes of code
 REPLY = struct.Struct("<4sIBIIId")  # magic, id, status, bytes of meta, height, width, seconds
 REQUEST_MAGIC, REPLY_MAGIC = b"jxq1", b"jxr1"
-IMAGE, ERROR, HELLO = 0, 1, 2
+IMAGE, ERROR, HELLO, WORDS = 0, 1, 2, 3  # WORDS: an error in the words of the code itself, passed on unread
 MAX_META = 1 << 16
+CODE_KINDS = ("syntax", "exception", "memory", "too_large")
+"""The kinds of errors that code may name as its own."""
 PIPE_BYTES = 1 << 20  # the most that Linux grants any user
 
 
@@ -33,11 +35,14 @@ class DeadlineError(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """An answer: `status` is IMAGE, ERROR or HELLO; `pixels` is uint8 RGB, row by row."""
+    """An answer: `status` is IMAGE, ERROR, HELLO or WORDS; `pixels` is uint8 RGB, row by row.
+
+    `meta` is a dictionary, or JSON that is only passed on.
+    """
 
     request: int
     status: int
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] | memoryview = field(default_factory=dict)
     height: int = 0
     width: int = 0
     seconds: float = 0.0
@@ -59,8 +64,13 @@ def read_exact(fd: int, size: int, deadline: float | None = None) -> bytearray:
       DeadlineError: the deadline came first.
     """
     buffer = bytearray(size)
-    view = memoryview(buffer)
-    done = 0
+    read_into(fd, memoryview(buffer), deadline)
+    return buffer
+
+
+def read_into(fd: int, view: memoryview, deadline: float | None = None) -> None:
+    """Fills `view`, of bytes, from `fd`; see `read_exact`."""
+    size, done = len(view), 0
     poller = None
     if deadline is not None:
         poller = select.poll()
@@ -74,7 +84,6 @@ def read_exact(fd: int, size: int, deadline: float | None = None) -> bytearray:
         if count == 0:
             raise WireError(f"end of file after {done} of {size} bytes")
         done += count
-    return buffer
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview, deadline: float | None = None) -> None:
@@ -107,32 +116,65 @@ def pack_request(request: int, timeout_ms: int, code: bytes) -> bytes:
 
 def write_reply(fd: int, reply: Reply) -> None:
     """Writes a reply; blocks until it is taken."""
-    meta = json.dumps(reply.meta, ensure_ascii=True).encode()
+    meta = json.dumps(reply.meta, ensure_ascii=True).encode() if isinstance(reply.meta, dict) else reply.meta
     if len(meta) > MAX_META:
         raise ValueError(f"the meta data has {len(meta)} bytes; the limit is {MAX_META}")
     header = REPLY.pack(REPLY_MAGIC, reply.request, reply.status, len(meta), reply.height, reply.width, reply.seconds)
-    write_all(fd, header + meta)
-    if reply.pixels:
-        write_all(fd, reply.pixels)
+    write_all(fd, header)
+    write_all(fd, meta)
+    write_all(fd, reply.pixels)
+
+
+def read_header(fd: int, max_pixels: int, deadline: float | None = None) -> tuple[Reply, int]:
+    """Reads the fixed part of a reply: one without meta data and pixels, and how many bytes of meta data follow.
+
+    Raises:
+      WireError: it is malformed, or claims more than `max_pixels` pixels.
+      WireError, DeadlineError: see `read_exact`.
+    """
+    header = read_exact(fd, REPLY.size, deadline)
+    magic, request, status, meta_size, height, width, seconds = REPLY.unpack(header)
+    if magic != REPLY_MAGIC or status not in (IMAGE, ERROR, HELLO, WORDS) or meta_size > MAX_META:
+        raise WireError("the answer is not a reply")
+    if height * width > max_pixels or (status != IMAGE and height * width) or (status == IMAGE and not height * width):
+        raise WireError(f"the answer claims {height} x {width} pixels; the limit is {max_pixels} in all")
+    return Reply(request, status, {}, height, width, seconds), meta_size
 
 
 def read_reply(fd: int, max_pixels: int, deadline: float | None = None) -> Reply:
     """Reads a reply and refuses one that is malformed or larger than `max_pixels`.
 
     Raises:
-      WireError, DeadlineError: see `read_exact`.
+      WireError, DeadlineError: see `read_header`.
     """
-    header = read_exact(fd, REPLY.size, deadline)
-    magic, request, status, meta_size, height, width, seconds = REPLY.unpack(header)
-    if magic != REPLY_MAGIC or status not in (IMAGE, ERROR, HELLO) or meta_size > MAX_META:
-        raise WireError("the answer is not a reply")
-    if height * width > max_pixels or (status != IMAGE and height * width) or (status == IMAGE and not height * width):
-        raise WireError(f"the answer claims {height} x {width} pixels; the limit is {max_pixels} in all")
+    reply, meta_size = read_header(fd, max_pixels, deadline)
+    meta = bytes(read_exact(fd, meta_size, deadline))
+    if reply.status == WORDS:
+        reply.meta = words(meta)
+    elif meta:
+        reply.meta = _parse(meta)
+    reply.pixels = read_exact(fd, reply.height * reply.width * 3, deadline)
+    return reply
+
+
+def _parse(meta: bytes) -> dict[str, Any]:
     try:
-        meta = json.loads(bytes(read_exact(fd, meta_size, deadline))) if meta_size else {}
+        parsed = json.loads(meta)
     except (ValueError, RecursionError):
         raise WireError("the meta data is not JSON") from None
-    if not isinstance(meta, dict):
+    if not isinstance(parsed, dict):
         raise WireError("the meta data is not an object")
-    pixels = read_exact(fd, height * width * 3, deadline)
-    return Reply(request, status, meta, height, width, seconds, pixels)
+    return parsed
+
+
+def words(meta: bytes | memoryview) -> dict[str, str]:
+    """What code says of its own failure: anything it likes, but not that it was this machine's fault."""
+    try:
+        said = _parse(bytes(meta))
+    except WireError:
+        return {"kind": "crashed", "text": "the code wrote into the pipe for its picture"}
+    kind, text = said.get("kind"), said.get("text")
+    return {
+        "kind": kind if isinstance(kind, str) and kind in CODE_KINDS else "exception",
+        "text": text[:1000] if isinstance(text, str) else "",
+    }

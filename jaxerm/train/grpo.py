@@ -95,10 +95,9 @@ class _Trainer:
         self.recipe, self.run, self.quiet, self.on_step = recipe, run, quiet, on_step
         self.stop, self.checkpoints = stop, checkpoints
         self.mesh = role_mesh(recipe)
-        self.parts = take_apart(policy, recipe)
-        frozen = shard_state(self.parts.frozen, self.mesh)
-        self.parts = replace(self.parts, frozen=frozen)
-        self.update = PolicyUpdate(recipe, self.parts, frozen, reference)
+        parts = take_apart(policy, recipe)
+        self.parts = replace(parts, frozen=shard_state(parts.frozen, self.mesh))
+        self.update = PolicyUpdate(recipe, self.parts, reference)
         self.rate = learning_rate(recipe.optimizer, recipe.steps)
         self.rollout = Rollout(recipe, self.parts.model, self.mesh)
         self.collector = Collector(recipe, self.rollout.policy, make_scorer(recipe, pool, judge), stop.asked)

@@ -32,16 +32,15 @@ class PolicyUpdate:
 
     Args:
       recipe: of the objective and its batches.
-      parts: the policy, taken apart and in place.
-      frozen: what of it stands still, in place.
+      parts: the policy, taken apart; what of it stands still is in place.
       reference: the model of the KL term; the policy as it started if None.
 
     Attributes:
       needs_old: whether a pass of its own finds the log-probs under the policy that drew the answers.
     """
 
-    def __init__(self, recipe: GrpoRecipe, parts: Trainable, frozen: Any, reference: LanguageModel | None):
-        self.recipe, self.policy, self.frozen = recipe, parts.model, frozen
+    def __init__(self, recipe: GrpoRecipe, parts: Trainable, reference: LanguageModel | None):
+        self.recipe, self.policy, self.frozen = recipe, parts.model, parts.frozen
         self.optimizer = make_optimizer(recipe.optimizer)
         self.objective = Objective.of(recipe)
         self.banned = jnp.asarray(parts.model.banned)
@@ -56,7 +55,7 @@ class PolicyUpdate:
             self.reference = {"params": parts.whole(parts.params), "graphdef": graphdef}
         else:
             # The policy as it started shares what is frozen: with LoRA a reference costs nothing but its factors.
-            self.reference = {"params": parts.params, "frozen": frozen, "graphdef": parts.model.graphdef}
+            self.reference = {"params": parts.params, "frozen": parts.frozen, "graphdef": parts.model.graphdef}
         self.reference["params"] = shard_state(self.reference["params"], mesh)
 
     def _frozen_log_probs(self, inputs: Any, **model: Any) -> jax.Array:

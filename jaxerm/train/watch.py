@@ -12,7 +12,7 @@ from typing import Any
 from jaxerm.recipe_schema import Watching
 
 _MUST_BE_FINITE = ("loss", "grad_norm")
-_MEANS = {"reward_collapse": "reward", "render_collapse": "render_rate"}
+_FALLS = {"reward_collapse": "reward", "render_collapse": "render_rate"}
 _HINTS = {
     "nonfinite": "a lower optimizer.lr, more optimizer.warmup_steps or a lower optimizer.clip_norm",
     "reward_collapse": "a lower optimizer.lr or a higher kl_coef; rollouts/ shows what the policy writes now",
@@ -56,7 +56,9 @@ class Watch:
 
     def __init__(self, recipe: Watching, answers: int = 1):
         self.recipe, self.answers = recipe, answers
-        self._recent: dict[str, deque[float]] = {name: deque(maxlen=recipe.window) for name in _MEANS.values()}
+        self._recent: dict[str, deque[float]] = {
+            name: deque(maxlen=recipe.window) for name in (*_FALLS.values(), "unscored")
+        }
         self._best: dict[str, float] = {}
         self._flat = 0
         self._raised: set[str] = set()
@@ -69,7 +71,7 @@ class Watch:
           metrics: of the step, by the names of ``metrics.jsonl``; rules whose metric is missing rest.
         """
         values = {name: float(v) for name, v in metrics.items() if isinstance(v, (int, float)) or hasattr(v, "item")}
-        found = [*self._nonfinite(values), *self._levels(values), *self._falls(values)]
+        found = [*self._nonfinite(values), *self._levels(values), *self._unscored(values), *self._falls(values)]
         names = {alarm.rule for alarm in found}
         # A state that lasts is told once; one that must end the run is told until it does.
         new = [alarm for alarm in found if alarm.stop or alarm.rule not in self._raised]
@@ -90,20 +92,24 @@ class Watch:
         if rules.flat_groups is not None and self._flat >= rules.flat_groups:
             text = f"no group's rewards differed in {self._flat} steps (watch.flat_groups = {rules.flat_groups})"
             found.append(self._alarm("flat_groups", text))
-        unscored = values.get("unscored", 0.0) / self.answers
-        for rule, value, words in (
-            ("kl", values.get("kl", 0.0), "the KL to the reference is"),
-            ("unscored", unscored, "the share of answers without a score is"),
-        ):
-            limit = getattr(rules, rule)
-            if limit is not None and value > limit:
-                found.append(self._alarm(rule, f"{words} {value:.3g} (watch.{rule} = {limit:g})"))
+        if rules.kl is not None and (kl := values.get("kl", 0.0)) > rules.kl:
+            found.append(self._alarm("kl", f"the KL to the reference is {kl:.3g} (watch.kl = {rules.kl:g})"))
         return found
+
+    def _unscored(self, values: Mapping[str, float]) -> list[Alarm]:
+        """Of all answers of the window, so that a reward model that is started anew ends no run."""
+        recent, limit = self._recent["unscored"], self.recipe.unscored
+        recent.append(values.get("unscored", 0.0) / self.answers)
+        share = sum(recent) / len(recent)
+        if limit is None or len(recent) < self.recipe.window or share <= limit:
+            return []
+        seen = f"of the answers of the last {len(recent)} steps {share:.3g} have no score"
+        return [self._alarm("unscored", f"{seen} (watch.unscored = {limit:g})")]
 
     def _falls(self, values: Mapping[str, float]) -> list[Alarm]:
         """Running means against their best so far."""
         found = []
-        for rule, name in _MEANS.items():
+        for rule, name in _FALLS.items():
             value, recent, share = values.get(name), self._recent[name], getattr(self.recipe, rule)
             if value is None or not math.isfinite(value):
                 continue

@@ -112,6 +112,18 @@ def test_samples_that_share_a_prefill_and_more_padding_equal_separate_runs(small
     same(small.answer(prompts, Sampling(1.0), seed=5, n=2, **{**SHAPE, "length": 96, "patches": 128}), shared)
 
 
+def test_one_bucket_compiles_once_whatever_is_asked_and_how_it_is_drawn(small, prompts, greedy):
+    before = generate._cache_size()
+    for sampling in (Sampling(1.0), Sampling(0.8, 0.9, 20), PENALISED):
+        small.answer(prompts[::-1], sampling, seed=11, **SHAPE)
+        small.answer(prompts[1:], sampling, seed=11, **SHAPE)
+    assert generate._cache_size() == before
+    shorter = small.processor.sample(question("?", picture(3)))
+    assert len(shorter.tokens) < len(prompts[0].tokens)
+    small.answer([shorter], GREEDY, **{**SHAPE, "length": None, "patches": None})
+    assert generate._cache_size() == before
+
+
 def test_prompts_beyond_the_rows_of_a_lot_are_numbered_on(small, prompts):
     three = small.answer([prompts[1]] * 3, Sampling(1.0), seed=3, **SHAPE)
     assert len(three.tokens) == 3

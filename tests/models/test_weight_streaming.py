@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -124,6 +125,8 @@ def test_a_hub_name_is_found_in_the_cache_and_the_way_to_get_it_is_told(small_di
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"Qwen/Tiny-VL is no directory here.*`hf download Qwen/Tiny-VL`"):
         load("Qwen/Tiny-VL")
+    with pytest.raises(FileNotFoundError, match=r"Qwen/Tiny-VL is no directory here.*`hf download Qwen/Tiny-VL`"):
+        load(Path("Qwen/Tiny-VL"))
     commit = "0" * 40
     snapshot = tmp_path / "models--Qwen--Tiny-VL" / "snapshots" / commit
     snapshot.parent.mkdir(parents=True)

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxerm.models.attention import Kernel, attention
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.flops import decode_flops, forward_flops
+from jaxerm.models.qwen3_vl.layers import REMAT_POLICIES
 from jaxerm.models.qwen3_vl.model import abstract_model
 from jaxerm.models.qwen3_vl.sizes import size_config
 from jaxerm.models.sharding import make_mesh
@@ -88,6 +89,29 @@ def test_splash_counts_the_blocks_it_visits():
         )  # fmt: skip
 
     assert run(False) == 2 * 2 * 4 * 64 * 512 * 512
+
+
+# Four blocks of 512 along each side, of which a causal mask leaves ten. Backward there are three products for the
+# queries and four for keys and values; forward two, once more where they are not kept.
+@pytest.mark.parametrize(
+    ("causal", "remat", "visited"),
+    [(True, "full", 11 * 10 / 16), (False, "full", 11), (True, "attention", 9 * 10 / 16), (False, "dots", 9)],
+)
+def test_splash_counts_the_blocks_it_visits_backwards_and_inside_a_scan_too(causal, remat, visited):
+    length, heads, depth = 2048, 2, 64
+    segments = jnp.ones((1, length), jnp.int32)
+    kernel = Kernel("splash", interpret=True)
+
+    def layer(h, _):
+        q = h.reshape(1, length, heads, depth)
+        return attention(q, q, q, segments, segments, causal=causal, kernel=kernel).reshape(h.shape), None
+
+    def loss(h):
+        kept = jax.checkpoint(layer, prevent_cse=False, policy=REMAT_POLICIES[remat])
+        return jnp.sum(jax.lax.scan(kept, h, None, length=3)[0])
+
+    found = counted(jax.grad(loss), array(1, length, heads * depth))
+    assert found == pytest.approx(3 * visited * 2 * heads * depth * length**2, rel=1e-3)
 
 
 def test_collectives_of_a_loop_count_each_turn():

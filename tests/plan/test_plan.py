@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from jaxerm.plan.chips import open_topology
@@ -87,10 +89,37 @@ def test_what_cannot_be_planned_is_named(model):
         plan(sft(model, batch_size=6, mesh={"fsdp": 4}), "cpu:4")
 
 
+def test_libtpu_that_is_not_installed_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "libtpu", None)
+    with pytest.raises(ValueError, match=r"planning for a TPU needs libtpu: pip install -e '\.\[plan\]'"):
+        open_topology("v5e:2x2")
+
+
+def test_roles_with_devices_of_their_own_are_refused(model):
+    recipe = GrpoRecipe.model_validate(
+        {
+            "policy": model,
+            "steps": 1,
+            "out": "runs/none",
+            "prompts_per_step": 4,
+            "mini_batch": 4,
+            "rollouts": 2,
+            "dtype": DTYPE,
+            "mesh": {"fsdp": 2},
+            "data": {"mixture": [{"source": "drawings"}]},
+            "reward": {"model": model},
+            "role_to_mesh": {"rollout": {"devices": [2, 4]}},
+        }  # fmt: skip
+    )
+    with pytest.raises(ValueError, match="role_to_mesh: a plan is made for roles that share all devices; leave it out"):
+        plan(recipe, "cpu:4")
+
+
 def test_a_tpu_that_is_not_here(model):
     pytest.importorskip("libtpu")
     result = plan(sft(model), "v5e:2x2")
-    assert result["attention"] == "splash" and result["fits"] and result["hbm_limit_bytes"] == 16 * 2**30
+    assert result["compiler"].startswith("libtpu ")
+    assert result["attention"] == "splash" and result["fits"] and result["hbm_limit_bytes"] == 15.75 * 2**30
     assert 0 < result["hbm_bytes"] < 2**30
     assert result["programs"][0]["step_seconds_at_least"] > 0
 

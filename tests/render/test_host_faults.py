@@ -14,7 +14,7 @@ import pytest
 
 from jaxerm.render import RenderOptions, RenderPool, chromium, pool, process, sandbox
 from jaxerm.render.errors import DrawError
-from jaxerm.render.pool import ATTEMPTS
+from jaxerm.render.pool import STARTS
 from tests.render.conftest import children
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -147,7 +147,7 @@ def test_a_full_disk_under_chromium_is_our_fault_and_leaves_no_folder(monkeypatc
     assert error.value.kind == "infrastructure" and not (tmp_path / "scratch").exists()
 
 
-def test_a_worker_that_is_lost_every_time_is_our_fault(monkeypatch):
+def test_a_render_that_is_lost_is_tried_once_more_and_is_then_our_fault(monkeypatch):
     tries = 0
 
     def lost(self, code, timeout_s):
@@ -158,7 +158,25 @@ def test_a_worker_that_is_lost_every_time_is_our_fault(monkeypatch):
     monkeypatch.setattr(process.Worker, "draw", lost)
     with RenderPool(1) as pool:
         result = pool.render("svg", GOOD)
-    assert (result.fault, tries) == ("host", ATTEMPTS)
+    assert (result.fault, tries) == ("host", 2)
+
+
+@pytest.mark.parametrize("lost", [2, 3])
+def test_a_start_that_is_lost_is_no_try_at_a_render(monkeypatch, lost):
+    starts = 0
+
+    class Unlucky(process.Worker):
+        def __init__(self, *arguments):
+            nonlocal starts
+            starts += 1
+            if starts <= lost:
+                raise process.WorkerError("infrastructure", "killed while starting")
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(pool, "Worker", Unlucky)
+    with RenderPool(1, options=SMALL) as few:
+        result = few.render("svg", GOOD)
+    assert (result.ok, starts) == (lost < STARTS, 3)
 
 
 def test_a_worker_that_cannot_start_is_our_fault(monkeypatch):

@@ -57,6 +57,21 @@ LIES = {  # told to the worker, or to whoever reads the reason
     "no modules": ("sys.modules.clear()\nraise ValueError", "exception"),
     "no end": ("os._exit = lambda status: None\nraise ValueError", "exception"),
     "a hook on everything": ("sys.addaudithook(lambda *a: 1 / 0)\nos.listdir('.')", "crashed"),
+    "words that are none": ("os.write(3, wire.REPLY.pack(b'jxr1', 0, 1, 9, 0, 0, 0.0) + b'[' * 9)", "crashed"),
+    "words without end": ("os.write(3, wire.REPLY.pack(b'jxr1', 0, 1, 60000, 0, 0, 0.0) + b'[' * 60000)", "crashed"),
+    "a number without end": ("os.write(3, wire.REPLY.pack(b'jxr1', 0, 1, 9999, 0, 0, 0.0) + b'9' * 9999)", "crashed"),
+    "words of the worker": ("wire.write_reply(3, wire.Reply(0, wire.WORDS, {'kind': 'infrastructure'}))", "crashed"),
+    "a kind that is none": ("wire.write_reply(3, wire.Reply(0, wire.ERROR, {'kind': ['timeout']}))", "exception"),
+    "a way to say it": (
+        "import gc\n[o.fail('infrastructure', 'x') for o in gc.get_objects() if type(o).__name__ == 'Capture']",
+        "exception",
+    ),
+    "memory of the worker": (
+        "frame = sys._getframe()\nwhile 'tray' not in frame.f_locals: frame = frame.f_back\n"
+        "frame.f_locals['tray'].view[0]",
+        "crashed",
+    ),
+    "an end like ours": ("os._exit(70)", "crashed"),
     "a question": ("input()", "exception"),
     "a debugger": ("breakpoint()", "exception"),
     "an end that says yes": (
@@ -88,8 +103,27 @@ DRAWINGS = {  # each costs little time, and no chart is as large as it asks to b
     "from where it stands": "open('self/environ').read()",
     "names of users": "import pwd\npwd.getpwuid(0)",
 }
+WAYS = [  # to what is not for code; each is an exception
+    "open('/proc/thread-self/mem', 'r+b')", "import os\nos.chdir('/proc')\nos.listdir('.')", "open('/proc/1/environ')",
+    "print([open(f'/proc/{i}/cmdline').read() for i in range(1, 999)])", "open('/dev/fd/3', 'w')",
+    "import os\nos.open('etc/passwd', os.O_RDONLY, dir_fd=os.open('/', os.O_PATH))",
+    "import os, numpy\nopen(os.path.dirname(numpy.__file__) + '/..' * 20 + '/etc/passwd')",
+    "from multiprocessing import shared_memory as s\ns.SharedMemory('jaxerm', True, 99)",
+    "import multiprocessing as m\nm.Semaphore()", "import asyncio\nasyncio.run(asyncio.sleep(0))",
+    "import fcntl\nfcntl.fcntl(3, fcntl.F_SETLEASE, 0)", "import fcntl\nfcntl.ioctl(3, 0x5452, bytes([1, 0, 0, 0]))",
+    "import fcntl\nfcntl.lockf(1, fcntl.LOCK_EX)", "import socket\nsocket.socket(40, socket.SOCK_STREAM)",
+    "import socket\nsocket.socket(38, 5)", "import socket\nsocket.sethostname('x')",
+    "import faulthandler\nfaulthandler.enable(open('{folder}/new', 'w'))", "import shelve\nshelve.open('{folder}/new')",
+    "import tracemalloc as t\nt.start()\nt.take_snapshot().dump('{folder}/new')",
+    "import importlib.util as u\ns = u.spec_from_file_location('x', '{folder}/canary_module.py')\n"
+    "s.loader.exec_module(u.module_from_spec(s))",
+    "import matplotlib\nmatplotlib.rc_file('{folder}/canary')", "plt.imread('http://127.0.0.1:{tcp}/a.png')",
+    "import matplotlib.backends.backend_svg as b\nb.FigureCanvasSVG(plt.figure()).print_svg('{folder}/new.svg')",
+    "import ctypes\nctypes.CDLL('{folder}/canary')",
+]  # fmt: skip
 RECT = '<rect width="9" height="9"/>'
 INNER = base64.b64encode(b'<svg><image href="http://127.0.0.1:1/"/></svg>').decode()
+TIFF = base64.b64encode(b"II*\0\x08\0\0\0" + b"\xff" * 200).decode()
 POSTSCRIPT = base64.b64encode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) (w) file\n").decode()
 HTTP = "http://127.0.0.1:{tcp}/a"
 SVGS = [
@@ -102,6 +136,9 @@ SVGS = [
     f'<image href="data:image/png;base64,{INNER}" width="9" height="9"/>',
     f'<image href="data:image/png;base64,{POSTSCRIPT}" width="9" height="9"/>',
     f'<image href="data:image/png;base64,{png(99, 99)[:80]}" width="9" height="9"/>',
+    f'<image href="data:image/png;base64,{TIFF}" width="9" height="9"/>',
+    f'<style>@import url("data:text/css,@import url({HTTP})");</style>',
+    f'<text id="t"><textPath href="#t">x</textPath><tref xlink:href="{HTTP}"/></text>'.replace("xlink:", ""),
     f"<style><![CDATA[ @\\69mport url({HTTP}); ]]></style>",
     f'<filter id="f"><feImage href="{HTTP}"/></filter><rect filter="url(#f)" width="9" height="9"/>',
     f'<foreignObject width="9" height="9"><img xmlns="http://www.w3.org/1999/xhtml" src="{HTTP}"/></foreignObject>',
@@ -122,6 +159,11 @@ TABLES = [
     f"<td><ul style='list-style:url({HTTP})'><li style='cursor:url(" + "{folder}/canary)'>x</ul>",
     f"<style>@import '{HTTP}' layer(x);@namespace url({HTTP});</style><td>x",
     f"<td><img src='data:image/svg+xml;utf8,<svg xmlns=%22http://www.w3.org/2000/svg%22><image href=%22{HTTP}%22/>'>x",
+    "<td style='padding:1e9em 1e9vw;border-radius:1e30px'>x",
+    "<style>@page{size:1e9px 1e9px;margin:1e9px}</style><td>x",
+    "<colgroup span=1000000000><col span=999999999><td>x", "<td colspan=1000000000>x", "<td style='zoom:1e9'>x",
+    "<style>td::before{content:counters(a,'" + "x" * 999 + "')}td{counter-increment:a 999999}</style>" + "<td>x" * 99,
+    f"<style>@font-face{{font-family:'DejaVu Sans';src:url(data:image/png;base64,{TIFF}),url({HTTP})}}</style><td>x",
     "<style>" + "a{" * 5_000 + "</style><td>x", "<td style='text-shadow:0 0 1e9px red;filter:blur(1e9px)'>x",
 ]  # fmt: skip
 
@@ -177,6 +219,13 @@ def test_no_drawing_is_larger_than_allowed_or_leaves_a_file(pool, unharmed, worl
         result = pool.render("chart", world.fill("import matplotlib.pyplot as plt\n" + drawing))
         assert result.fault == "code", (name, result.error)
         assert result.error.kind in ("exception", "memory"), (name, result.error)
+
+
+@linux_only
+def test_nothing_is_reached_in_other_ways(pool, unharmed, world):
+    for way in WAYS:
+        result = pool.render("chart", world.fill("import matplotlib.pyplot as plt\n" + way + "\nplt.plot([1, 2])"))
+        assert (result.fault, result.error and result.error.kind) == ("code", "exception"), (way, result.error)
 
 
 def test_documents_reach_nothing_and_cost_little(pool, unharmed, world):

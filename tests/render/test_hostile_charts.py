@@ -43,6 +43,8 @@ READ = {
     "inherited descriptors": "import os\nopened = []\nfor fd in range(4, 64):\n    try: opened.append(os.fstat(fd))\n"
     "    except OSError: pass\nassert opened",
     "secret": "import os; os.environ['SECRET_TOKEN']",
+    "environment in C": LIBC + "names = ctypes.POINTER(ctypes.c_char_p).in_dll(libc, 'environ')\n"
+    "every = iter(names)\nassert any(b'hunter2' in name for name in iter(lambda: next(every), None))",
     "by handle": LIBC + "assert libc.name_to_handle_at(-100, b'/etc/passwd', bytes(200), bytes(8), 0) == 0",
 }
 WRITE = {
@@ -244,4 +246,40 @@ def test_code_does_not_see_the_code_before_it(pool, known):
         "assert not found\n"
     )
     result = pool.render("chart", code + SUCCESS)
+    assert result.ok, str(result.error)
+
+
+# Looks for {needles} in the answers that frames know of, and in every byte of the heap: a pipe takes what is mapped.
+NOSY = (
+    LIBC
+    + """
+import os, sys
+import numpy as np
+libc.sbrk.restype = ctypes.c_void_p
+take, give = os.pipe2(0)
+def copy(address, size):
+    sent = libc.write(give, ctypes.c_void_p(address), size)
+    return os.read(take, sent) if sent > 0 else b''
+frame, pages = sys._getframe(), []
+while frame := frame.f_back:
+    for reply in frame.f_locals.values():
+        if len(getattr(reply, 'pixels', '')):
+            pages.append(copy(np.frombuffer(reply.pixels, 'u1').ctypes.data, 4096))
+top = libc.sbrk(0) & ~4095
+while page := copy(top := top - 4096, 4096):
+    pages.insert(0, page)
+assert len(pages) > 1000
+found = [needle for needle in {needles} if bytes.fromhex(needle) in b''.join(pages)]
+assert not found, found
+"""
+)
+
+
+def test_code_does_not_see_the_answer_before_it(pool, known):
+    colour = "5a17c9" * 300
+    picture = "import matplotlib.pyplot as plt\nplt.figure(facecolor='#5a17c9', figsize=(4, 3)).text(0.2, 0.5, 'x')\n"
+    words = pool.render("chart", "raise ValueError('words of ' + 'an earlier chart')").error.text
+    assert bytes.fromhex(colour) in pool.render("chart", picture).image.tobytes()
+    needles = (colour, words[-20:].encode().hex())
+    result = pool.render("chart", NOSY.replace("{needles}", repr(needles)) + SUCCESS)
     assert result.ok, str(result.error)

@@ -135,10 +135,12 @@ def test_saving_memory_changes_no_number(micro, pool):
         loss = lambda p: sft_loss(nnx.merge(micro.graphdef, p), batch.inputs, batch.weights, **saving)  # noqa: E731
         return jax.jit(jax.value_and_grad(loss))(micro.params)
 
-    (loss, gradient), (other, others) = loss_and_gradient(), loss_and_gradient(remat="full", chunk=100)
-    assert float(other) == pytest.approx(float(loss), rel=1e-6)
-    for one, two in zip(jax.tree.leaves(gradient), jax.tree.leaves(others), strict=True):
-        np.testing.assert_allclose(two, one, atol=1e-5)
+    loss, gradient = loss_and_gradient()
+    for saving in ({"remat": "full", "chunk": 100}, {"remat": "attention"}, {"remat": "dots_no_batch"}):
+        other, others = loss_and_gradient(**saving)
+        assert float(other) == pytest.approx(float(loss), rel=1e-6)
+        for one, two in zip(jax.tree.leaves(gradient), jax.tree.leaves(others), strict=True):
+            np.testing.assert_allclose(two, one, atol=1e-5)
 
 
 def test_a_run_learns_and_leaves_what_it_promises(run):

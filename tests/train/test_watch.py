@@ -62,10 +62,15 @@ def test_flat_groups_count_in_a_row():
     assert barks(watch, [{"flat_groups": f} for f in (1.0, 1.0, 0.9, 1.0, 1.0, 1.0, 1.0)]) == [(6, "flat_groups")]
 
 
-def test_kl_and_the_unscored_share_have_limits_of_one_step():
-    watch = Watch(Watching(kl=0.5, unscored=0.25), answers=8)
-    rows = [{"kl": 0.5, "unscored": 2}, {"kl": 0.6, "unscored": 3}]
-    assert barks(watch, rows) == [(2, "kl"), (2, "unscored")]
+def test_the_kl_has_a_limit_of_one_step():
+    assert barks(Watch(Watching(kl=0.5)), [{"kl": 0.5}, {"kl": 0.6}]) == [(2, "kl")]
+
+
+def test_the_unscored_share_is_one_of_the_whole_window():
+    """A reward model that is away for a step, or comes back, ends nothing; one that stays away does."""
+    watch = Watch(Watching(window=3, unscored=0.5, stop=[]), answers=8)
+    assert barks(watch, [{"unscored": n} for n in (8, 8, 0, 0, 8, 4, 0, 8, 8, 8)]) == [(3, "unscored"), (9, "unscored")]
+    assert barks(Watch(Watching(window=3), answers=8), [{"unscored": n} for n in (8, 4, 0, 8)]) == []
 
 
 def test_null_turns_a_rule_off():
@@ -88,13 +93,13 @@ def test_the_memory_goes_through_a_checkpoint():
 
 
 def test_a_warning_is_said_and_a_stop_says_where_to_go_on(tmp_path):
-    watch, said = Watch(Watching(kl=1.0, stop=["kl"], unscored=0.1), answers=4), []
+    watch, said = Watch(Watching(window=1, kl=1.0, stop=["kl"], unscored=0.1), answers=4), []
     alarms = watch.look(9, {"kl": 2.0, "unscored": 1})
     assert noted(alarms) == {"alarms": [a.text for a in alarms]} and noted([]) == {}
     for name in ("4", "12", "16.orbax-checkpoint-tmp", "notes"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     with pytest.raises(RunStopped, match=r"stopped at step 9: the KL .* 2 \(watch.kl = 1\).*checkpoints/12: .*step 12"):
         watch.act(9, alarms, tmp_path, said.append)
-    assert len(said) == 1 and "without a score is 0.25" in said[0]
+    assert len(said) == 1 and "0.25 have no score" in said[0]
     with pytest.raises(RunStopped, match="no checkpoint yet"):
         watch.act(9, alarms, tmp_path / "new", said.append)

@@ -9,12 +9,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxerm.models.attention import MIXED
+
+_keep, _attention = jax.checkpoint_policies, jax.checkpoint_policies.save_only_these_names(MIXED)
 REMAT_POLICIES: dict[str, Callable[..., Any] | None] = {
     "full": None,
-    "dots": jax.checkpoint_policies.checkpoint_dots,
-    "dots_no_batch": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+    "attention": _attention,
+    "dots": _keep.save_from_both_policies(_keep.checkpoint_dots, _attention),
+    "dots_no_batch": _keep.save_from_both_policies(_keep.checkpoint_dots_with_no_batch_dims, _attention),
 }
-"""What the backward pass keeps of a layer: ``full`` nothing but its input, ``none`` (no entry here) everything."""
+"""What the backward pass keeps of a layer: ``full`` nothing but its input, ``attention`` what attention gives as well,
+``dots_no_batch`` what linear layers give too, ``dots`` what any matmul gives, ``none`` (no entry here) everything."""
 
 
 class Rope(NamedTuple):

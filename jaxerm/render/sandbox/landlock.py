@@ -39,7 +39,8 @@ def readable() -> list[str]:
     """
     packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     libraries = [f"{prefix}/lib" for prefix in (sys.base_prefix, sys.base_exec_prefix)]
-    named = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    # A relative name would be one of the folder that workers stand in, which is /proc.
+    named = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if os.path.isabs(path)]
     own = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return [path for path in dict.fromkeys([*own, *packages, *libraries, *named, *_SYSTEM]) if os.path.exists(path)]
 

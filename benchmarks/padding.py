@@ -1,0 +1,64 @@
+"""How much of a batch is padding, as a recipe packs it: of the token slots and of the patch slots.
+
+    python -m benchmarks.padding erm_8b_sft batch_size=8      # about 80 pairs of charts, tables and icons
+
+The recipe's own data are drawn, rendered and packed as its run would, with Qwen's own vocabulary and sizes of pictures;
+no weights are needed. Prints JSON; `examples` is how many pairs the batch holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from jaxerm.data.packing import Packing
+from jaxerm.data.pipeline import batches
+from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
+from jaxerm.models.qwen3_vl.processor import Processor
+from jaxerm.prompts import Prompts
+from jaxerm.recipe import load_recipe
+from jaxerm.render import RenderOptions, RenderPool
+from jaxerm.train.mixture import components
+from tests.models.released import write_released
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", nargs="?", default="erm_8b_sft")
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    recipe = load_recipe(options.recipe, options.overrides)
+    data = recipe.data
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RenderPool(options.workers, options=RenderOptions(**recipe.render)) as pool,
+    ):
+        directory = write_released(Path(folder), "8B")
+        processor = Processor(directory, Qwen3VLConfig.load(directory))
+        how = {"seed": recipe.seed, "max_edits": data.max_edits, "clean_share": data.clean_share}
+        parts = components(data.mixture, pool, Prompts(recipe.prompts), **how)
+        packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, data.streams)
+        stream = batches(parts, processor, packing, seed=recipe.seed, threads=2 * options.workers, prefetch=8)
+        inputs = next(stream).inputs
+        stream.close()
+    tokens, patches = np.asarray(inputs.segment_ids), np.asarray(inputs.vision.segment_ids)
+    out = {
+        "rows": recipe.batch_size,
+        "examples": int(tokens.max(axis=1).sum()),
+        "tokens_a_row": recipe.max_length,
+        "patches_a_row": recipe.max_patches,
+        "patches_a_token": round(float((patches > 0).sum() / (tokens > 0).sum()), 3),
+        "padding_of_tokens": round(1 - float((tokens > 0).mean()), 4),
+        "padding_of_patches": round(1 - float((patches > 0).mean()), 4),
+        "skipped": stream.skipped,
+    }
+    print(json.dumps(out, indent=2))
+
+
+if __name__ == "__main__":
+    main()
