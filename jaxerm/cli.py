@@ -65,7 +65,9 @@ def demo(
 def synth(
     task: _Task,
     out: Annotated[Path, typer.Option(help="Folder to write; it must be new or empty.")],
-    source: Annotated[str | None, typer.Option(help="Name of a source, or a folder; the task's own if none.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Name of a source, a folder, or package:NAME; the task's own if none.")
+    ] = None,
     n: Annotated[int, typer.Option(help="Pairs.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Same seed, same pairs.")] = 0,
     max_edits: Annotated[int, typer.Option(help="Edits of one pair, at most.", min=1)] = 3,
@@ -74,12 +76,12 @@ def synth(
     """Make pairs with a known ledger: images and pairs.jsonl."""
     from jaxerm.data.pair_files import write_pairs
     from jaxerm.data.pairs import PairMaker, make_pairs
-    from jaxerm.data.sources import default_source, is_folder, open_source
+    from jaxerm.data.sources import NAMED, default_source, open_source
     from jaxerm.progress import Ticker
     from jaxerm.render import RenderOptions, RenderPool
 
     source = source or default_source(check_task(task))
-    opened = open_source(source, task=task) if is_folder(source) else open_source(source)
+    opened = open_source(source) if source in NAMED else open_source(source, task=task)
     if opened.task != task:
         raise ValueError(f"source {source!r} is of task {opened.task}, not {task}")
     broken: list[str] = []

@@ -314,6 +314,8 @@ def test_subplots_are_called_by_where_they_stand():
     assert places_of(f"fig = plt.figure()\n{added}") == ["bottom", "top"]
     with pytest.raises(ValueError, match="cannot be told where"):
         places_of("fig, a = plt.subplots()\nb = a.inset_axes([0, 0, 1, 1])\na.plot([1], [2])\nb.plot([1], [2])")
+    with pytest.raises(ValueError, match="cannot be told where"):
+        places_of('fig, a = plt.subplot_mosaic("ab")\na["a"].plot([1], [2])')
     with pytest.raises(ValueError, match="makes 2 figures"):
         places_of("fig, a = plt.subplots()\na.plot([1], [2])\nfig, a = plt.subplots()\na.plot([1], [2])")
 
@@ -345,6 +347,8 @@ def test_edits_with_side_effects_that_have_no_name_are_not_drawn():
     gone = [edits[0].location for edits in kinds_of(f"{HEAD}fig, ax = plt.subplots()\n{lines}\n{SAVE}")[1]
             if edits[0].kind == "remove_series"]  # fmt: skip
     assert set(gone) == {"series 2"}
+    lines = lines.replace("[3, 2, 1]", "data")
+    assert "remove_series" not in kinds_of(f"{HEAD}fig, ax = plt.subplots()\n{lines}\n{SAVE}")[0]
     held = 'ax.plot([1, 2, 3], [500, 501, 500.5], color="tab:red")\nax.set_ylim(0, 700)'
     assert not {"add_series", "swap_values"} & kinds_of(f"{HEAD}fig, ax = plt.subplots()\n{held}\n{SAVE}")[0]
 

@@ -226,3 +226,11 @@ def test_our_own_pairs_are_a_source_of_references(pairs, tmp_path):
     source = open_source(str(write_pairs(pairs, tmp_path)))
     assert source.task == "svg" and source[1].code.splitlines() == pairs[1].reference_code.splitlines()
     assert np.array_equal(source[1].picture.open(), pairs[1].reference)
+
+
+def test_a_file_is_told_its_task_where_its_rows_do_not_say_it(tmp_path):
+    chart, drawing = "```python\nplt.savefig('x')\n```", "<svg><circle r='4'/></svg>"
+    for name, output, more, task in (("a", chart, {}, "chart"), ("b", drawing, {"category": "svg"}, "svg")):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text(json.dumps({"instruction": "draw", "output": output, **more}))
+        assert open_source(str(file), task="chart").task == task

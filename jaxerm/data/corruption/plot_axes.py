@@ -103,7 +103,7 @@ class Subplots:
           ValueError: there are several, and it cannot be told where they stand.
         """
         found = [self._find(name) for name in names]
-        if len(names) == 1 and found[0] is None and self._made < 2:
+        if len(names) == 1 and found[0] is None and self._made < 2 and "[" not in names[0]:
             return [""]
         if None in found or len({grid for grid, _ in found}) > 1:
             raise ValueError("the program has several pairs of axes, and it cannot be told where each of them stands")

@@ -59,6 +59,8 @@ class PlotEditor:
 
     def series_words(self, plot: Plot) -> str:
         if self.single:
+            if plot.name == "plot" and len(plot.call.args) > 3:
+                return "lines"
             form = plot.call.args[2] if plot.name == "plot" and len(plot.call.args) == 3 else None
             dots = isinstance(form, ast.Constant) and not set(str(form.value)) & set("-:")
             return "points" if dots else _SERIES_WORDS.get(plot.name, "plot area")
@@ -210,6 +212,9 @@ class PlotEditor:
         if self.single or not isinstance(plot.statement, ast.Expr):
             return None
         number = self.plot_number(plot)
+        # Nobody could tell how the axes come to fit what is left.
+        if any(known.second is None for known in self.code.plots) and not {"xlim", "ylim"} <= set(self.code.setters):
+            return None
         # Those that follow would take over its colour.
         if any("color" not in later.keywords for later in self.code.plots[number + 1 :]):
             return None

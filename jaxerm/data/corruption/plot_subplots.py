@@ -45,7 +45,9 @@ class SubplotEdits:
 
     def _step(self, kind: str, severity: int, where: str, text: str, splices: list[Splice]) -> Step:
         edit = Edit(kind, "structure_error", severity, where, text)
-        return Step(edit, lambda found: found.extend(splices), frozenset(["subplots"]), (-1,))
+        # Over a pie on half the figure a title at the left, or a small one, looks like any other.
+        touches = ["subplots", *((view.place, "title") for view in self.code.views if view.plots[0].name == "pie")]
+        return Step(edit, lambda found: found.extend(splices), frozenset(touches), (-1,))
 
     def _arguments(self, text: str) -> Splice:
         """Replaces the positional arguments of the call."""

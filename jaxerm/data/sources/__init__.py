@@ -20,14 +20,13 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Program: ...
 
 
+NAMED = ("drawings", "icons", "tables", "charts")
+"""Sources that are of one task; folders and files are told theirs."""
+
+
 def default_source(task: Task) -> str:
     """Name of the source of real material for a task."""
     return {"svg": "icons", "table": "tables", "chart": "charts"}[check_task(task)]
-
-
-def is_folder(name: str) -> bool:
-    """Whether a source is a folder of files, so that `open_source` may be told its task."""
-    return name.startswith("package:") or Path(name).is_dir()
 
 
 def open_source(name: str, **options: Any) -> Source:

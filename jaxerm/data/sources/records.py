@@ -82,7 +82,7 @@ class Records:
                 f"{name} has the fields {fields}, which are none of the formats {', '.join(FORMATS)}: "
                 f"name the columns with image: and code:"
             )
-        self.task = task or _task_of(first)
+        self.task = _task_of(first) or task
         if self.task not in TASKS:
             raise ValueError(f"{name} does not say its task; give task: one of {', '.join(TASKS)}")
         self._program(0)
