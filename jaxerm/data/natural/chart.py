@@ -83,7 +83,7 @@ def compare_figures(wanted: list[dict[str, Any]], found: list[dict[str, Any]]) -
         entries.append(Edit("remove_subplot", "structure_error", 3, f"{names[i]} subplot", "subplot is missing"))
     for j in sorted(set(range(len(found))) - {j for _, j in pairs}):
         what = "an empty subplot" if not found[j]["series"] else "a subplot"
-        text = f"{what} is extra at the {theirs[j]}"
+        text = f"{what} is extra at the {theirs[j]}, and takes room from the rest"
         entries.append(Edit("extra_subplot", "structure_error", 3, _WHOLE, text))
     turned = False
     if len(wanted) == len(found) > 1:
