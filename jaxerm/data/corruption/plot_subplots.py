@@ -69,13 +69,8 @@ class SubplotEdits:
         if all(keyword.arg != "layout" for keyword in self.statement.value.keywords):
             grid += ', layout="constrained"'
         splices = [(self.code.span(self.axes), f"({self.axes.id}, empty)"), self._arguments(grid)]
-        return self._step(
-            "extra_subplot",
-            3,
-            _WHOLE,
-            f"an empty subplot is extra at the {place}, and takes room from the rest",
-            splices,
-        )
+        text = f"an empty subplot is extra at the {place}, and takes room from the rest"
+        return self._step("extra_subplot", 3, _WHOLE, text, splices)
 
     def remove(self) -> Step | None:
         """One subplot gone; of two, the other in its place."""
