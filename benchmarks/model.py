@@ -99,7 +99,8 @@ def ours(config, model, samples, length, new_tokens, repeat) -> dict[str, float]
     keys, greedy = row_keys(0, np.arange(len(samples))), Sampling(0.0).arrays()
 
     def write():
-        return generate(graphdef, params, inputs, jnp.asarray(banned), keys, greedy, max_new_tokens=new_tokens)
+        settings = {"max_new_tokens": new_tokens, "unstack": jax.default_backend() == "cpu"}
+        return generate(graphdef, params, inputs, jnp.asarray(banned), keys, greedy, **settings)
 
     return {
         "forward": fastest(lambda: jax.block_until_ready(forward(params, inputs)), repeat),

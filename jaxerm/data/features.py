@@ -15,7 +15,7 @@ from jaxerm.models.qwen3_vl.processor import Processor
 
 Features = dict[str, np.ndarray]
 _OF_PATCHES = ("patches", "coordinates", "image", "tap_index", "tap_weight")
-_IMAGES_PER_SAMPLE = 64
+IMAGES_PER_SAMPLE = 64
 """Keeps the segment ids of one sample's images apart from the next sample's."""
 
 
@@ -79,7 +79,7 @@ def packed_batch(rows: Sequence[Sequence[Features]], packing: Packing, processor
                 arrays[name][row, patches if name in _OF_PATCHES else tokens] = values
             segment_ids[row, tokens] = number
             # Images and merged patches are counted from the sample's first; in the row from the row's.
-            arrays["image"][row, patches] += number * _IMAGES_PER_SAMPLE
+            arrays["image"][row, patches] += number * IMAGES_PER_SAMPLE
             index = arrays["vision_index"][row, tokens]
             index[index >= 0] += patch // merged
             token, patch = tokens.stop, patches.stop

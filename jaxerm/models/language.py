@@ -178,6 +178,7 @@ class LanguageModel:
             sampling.arrays(),
             max_new_tokens=max_new_tokens,
             samples=n,
+            unstack=jax.default_backend() == "cpu",
         )
         dispatched(out, began)
         return out

@@ -139,7 +139,7 @@ def prefill(model: Qwen3VL, inputs: Inputs, *, room: int, samples: int = 1) -> t
     return copies(hidden), copies(start), model.in_place(cache)
 
 
-@partial(jax.jit, static_argnames=("graphdef", "max_new_tokens", "samples"))
+@partial(jax.jit, static_argnames=("graphdef", "max_new_tokens", "samples", "unstack"))
 def generate(
     graphdef: nnx.GraphDef,
     params: Any,
@@ -150,6 +150,7 @@ def generate(
     *,
     max_new_tokens: int,
     samples: int = 1,
+    unstack: bool = False,
 ) -> Generated:
     """Continues every prompt `samples` times; the copies share one prefill.
 
@@ -162,12 +163,16 @@ def generate(
       sampling: see `Sampling.arrays`.
       max_new_tokens: N.
       samples: answers a prompt; answer i of prompt b stands in row b * samples + i.
+      unstack: copy the layers out of their stacks before the loop, once: nearly twice as many tokens a second on a CPU,
+        for the memory of the decoder's parameters a second time.
     """
     model = nnx.merge(graphdef, params)
     config: Qwen3VLConfig = model.config
     stops = jnp.asarray(config.stop_token_ids)
     batch, length = inputs.tokens.shape
     hidden, start, cache = prefill(model, inputs, room=max_new_tokens, samples=samples)
+    if unstack:
+        model.decoder.unstack()
     rows = batch * samples
     each = jnp.arange(rows)
     temperature, cuts = sampling["temperature"], [sampling[name] for name in ("top_p", "top_k", "min_p")]

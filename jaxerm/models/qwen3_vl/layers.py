@@ -108,18 +108,39 @@ def stack_layers(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.R
     return nnx.vmap(lambda key: make(nnx.Rngs(key)), in_axes=0, out_axes=0)(keys)
 
 
+def unstack_layers(stack: nnx.Module) -> nnx.List:
+    """The layers of a stack as modules of their own, their parameters copied out of it once.
+
+    A scan in a loop copies each layer out of its stack again in each turn of the loop; XLA's CPU backend does, and a
+    decode step is hardly more than one reading of the parameters. The barrier keeps it from moving the copies back in.
+    """
+    graphdef, state = nnx.split(stack)
+    count = len(jax.tree.leaves(state)[0])
+    layers = [jax.tree.map(lambda x, number=number: x[number], state) for number in range(count)]
+    return nnx.List(nnx.merge(graphdef, layer) for layer in jax.lax.optimization_barrier(layers))
+
+
 def scan_layers(
-    stack: nnx.Module, step: Callable[[Any, Any, Any], Any], carry: Any, xs: Any = None, *, remat: str = "none"
+    stack: nnx.Module | nnx.List,
+    step: Callable[[Any, Any, Any], Any],
+    carry: Any,
+    xs: Any = None,
+    *,
+    remat: str = "none",
 ) -> Any:
     """Runs a stack layer by layer: ``carry = step(layer, carry, x)``, compiled once whatever the depth.
 
     Args:
-      stack: made by `stack_layers`.
+      stack: made by `stack_layers`; or what `unstack_layers` made of one, compiled layer by layer.
       step: one layer's work.
       carry: pytree handed from layer to layer.
       xs: pytree with a leading layer axis, one entry a layer, or None.
       remat: ``none`` or a name of `REMAT_POLICIES`.
     """
+    if isinstance(stack, nnx.List):
+        for number, layer in enumerate(stack):
+            carry = step(layer, carry, jax.tree.map(lambda x, number=number: x[number], xs))
+        return carry
     graphdef, state = nnx.split(stack)
 
     def body(carry, entry):

@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxerm.models.qwen3_vl.config import TextConfig
 from jaxerm.models.qwen3_vl.experts import Experts
-from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers
+from jaxerm.models.qwen3_vl.layers import Linear, Rope, rotate, scan_layers, stack_layers, unstack_layers
 
 Attend = Callable[[Any, jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
 """(cache, layer index, query, key, value) -> (mixed values, cache): how a caller wants attention done."""
@@ -109,6 +109,13 @@ class Decoder(nnx.Module):
         self.early = stack(num_taps) if num_taps else None
         self.late = stack(config.num_layers - num_taps) if config.num_layers > num_taps else None
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, param_dtype=param_dtype)
+
+    def unstack(self) -> None:
+        """Takes the layers out of their stacks, see `layers.unstack_layers`."""
+        if self.early is not None:
+            self.early = unstack_layers(self.early)
+        if self.late is not None:
+            self.late = unstack_layers(self.late)
 
     def __call__(
         self,
