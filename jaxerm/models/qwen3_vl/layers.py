@@ -131,7 +131,7 @@ def scan_layers(
     """Runs a stack layer by layer: ``carry = step(layer, carry, x)``, compiled once whatever the depth.
 
     Args:
-      stack: made by `stack_layers`; or what `unstack_layers` made of one: compiled layer by layer, and nothing made anew.
+      stack: made by `stack_layers`; or what `unstack_layers` made of one: compiled layer by layer, no remat.
       step: one layer's work.
       carry: pytree handed from layer to layer.
       xs: pytree with a leading layer axis, one entry a layer, or None.
