@@ -15,15 +15,29 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxerm.data.features import TrainBatch
 from jaxerm.data.packing import Packing
 from jaxerm.data.pipeline import batches
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.processor import Processor
 from jaxerm.prompts import Prompts
-from jaxerm.recipe import load_recipe
+from jaxerm.recipe import SftRecipe, load_recipe
 from jaxerm.render import RenderOptions, RenderPool
 from jaxerm.train.mixture import components
 from tests.models.released import write_released
+
+
+def first_batch(recipe: SftRecipe, processor: Processor, workers: int) -> tuple[TrainBatch, dict[str, int]]:
+    """The first batch of a run of the recipe, and how many examples were passed over for which reason."""
+    data = recipe.data
+    with RenderPool(workers, options=RenderOptions(**recipe.render)) as pool:
+        how = {"seed": recipe.seed, "max_edits": data.max_edits, "clean_share": data.clean_share}
+        parts = components(data.mixture, pool, Prompts(recipe.prompts), **how)
+        packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, data.streams)
+        stream = batches(parts, processor, packing, seed=recipe.seed, threads=2 * workers, prefetch=8)
+        batch = next(stream)
+        stream.close()
+    return batch, stream.skipped
 
 
 def main() -> None:
@@ -33,19 +47,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     recipe = load_recipe(options.recipe, options.overrides)
-    data = recipe.data
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        RenderPool(options.workers, options=RenderOptions(**recipe.render)) as pool,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         directory = write_released(Path(folder), "8B")
-        processor = Processor(directory, Qwen3VLConfig.load(directory))
-        how = {"seed": recipe.seed, "max_edits": data.max_edits, "clean_share": data.clean_share}
-        parts = components(data.mixture, pool, Prompts(recipe.prompts), **how)
-        packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, data.streams)
-        stream = batches(parts, processor, packing, seed=recipe.seed, threads=2 * options.workers, prefetch=8)
-        inputs = next(stream).inputs
-        stream.close()
+        batch, skipped = first_batch(recipe, Processor(directory, Qwen3VLConfig.load(directory)), options.workers)
+    inputs = batch.inputs
     tokens, patches = np.asarray(inputs.segment_ids), np.asarray(inputs.vision.segment_ids)
     out = {
         "rows": recipe.batch_size,
@@ -55,7 +60,7 @@ def main() -> None:
         "patches_a_token": round(float((patches > 0).sum() / (tokens > 0).sum()), 3),
         "padding_of_tokens": round(1 - float((tokens > 0).mean()), 4),
         "padding_of_patches": round(1 - float((patches > 0).mean()), 4),
-        "skipped": stream.skipped,
+        "skipped": skipped,
     }
     print(json.dumps(out, indent=2))
 

@@ -22,17 +22,13 @@ import numpy as np
 from flax import nnx
 
 from benchmarks.model import config_of, fastest
+from benchmarks.padding import first_batch
 from jaxerm.data.features import IMAGES_PER_SAMPLE, TrainBatch
-from jaxerm.data.packing import Packing
-from jaxerm.data.pipeline import batches
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.model import Qwen3VL
 from jaxerm.models.qwen3_vl.processor import Processor
 from jaxerm.models.qwen3_vl.weights import save_weights
-from jaxerm.prompts import Prompts
 from jaxerm.recipe import SftRecipe, load_recipe
-from jaxerm.render import RenderOptions, RenderPool
-from jaxerm.train.mixture import components
 from jaxerm.train.sft import train_step
 from jaxerm.train.state import TrainState, make_optimizer
 
@@ -48,18 +44,6 @@ def config_for(size: str, model: str) -> Qwen3VLConfig:
     large = config_of(size)
     vision = replace(large.vision, patch_size=own.vision.patch_size)
     return replace(own, vision=vision, text=large.text, tie_word_embeddings=True)
-
-
-def first_batch(recipe: SftRecipe, processor: Processor) -> TrainBatch:
-    data = recipe.data
-    with RenderPool(data.workers, options=RenderOptions(**recipe.render)) as pool:
-        how = {"seed": recipe.seed, "max_edits": data.max_edits, "clean_share": data.clean_share}
-        parts = components(data.mixture, pool, Prompts(recipe.prompts), **how)
-        packing = Packing(recipe.batch_size, recipe.max_length, recipe.max_patches, data.streams)
-        stream = batches(parts, processor, packing, seed=recipe.seed)
-        batch = next(stream)
-        stream.close()
-    return batch
 
 
 def examples(batch: TrainBatch) -> list[dict[str, np.ndarray]]:
@@ -146,7 +130,7 @@ def main() -> None:
     adamw = ["optimizer.name=adamw", "optimizer.lr=1e-5", f"remat={options.remat}"]
     recipe = load_recipe(options.recipe, [*adamw, *options.overrides])
     config = config_for(options.size, recipe.model)
-    batch = first_batch(recipe, Processor(Path(recipe.model), config))
+    batch, _ = first_batch(recipe, Processor(Path(recipe.model), config), recipe.data.workers)
     rows = examples(batch)
     model = Qwen3VL(config, rngs=nnx.Rngs(0))
     loss, seconds = ours(model, recipe, batch, options.repeat)
