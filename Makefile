@@ -38,7 +38,7 @@ help:
 	@echo "make install  only the set-up that the others do by themselves"
 	@echo "make clean    remove .venv and .cache; runs/ stays"
 
-# Linux: large pages. XLA takes the memory of each step afresh, and a CPU spends a quarter of a step on small ones.
+# Linux: large pages. XLA takes the memory of each step afresh, and small ones cost a CPU time on first touch.
 demo: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 demo: $(STAMP)
 	@$(RUN)/jaxerm demo $(ARGS)

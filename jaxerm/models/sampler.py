@@ -163,8 +163,8 @@ def generate(
       sampling: see `Sampling.arrays`.
       max_new_tokens: N.
       samples: answers a prompt; answer i of prompt b stands in row b * samples + i.
-      unstack: copy the layers out of their stacks before the loop, once: nearly twice as many tokens a second on a CPU,
-        for the memory of the decoder's parameters a second time.
+      unstack: copy the layers out of their stacks before the loop, once: a large model decodes faster so on a CPU, for
+        the memory of the decoder's parameters a second time.
     """
     model = nnx.merge(graphdef, params)
     config: Qwen3VLConfig = model.config
