@@ -38,8 +38,9 @@ def passes_of(recipe: SftRecipe | GrpoRecipe) -> tuple[float, float]:
 class Gauges:
     """Figures of the steps of one run, by the names of ``metrics.jsonl``.
 
-    Model FLOPs are those of the samples, padding and recomputation left out: a forward pass, and for what is trained
-    twice as much again. LoRA needs no gradients of the kernels, and what stands still below all that is trained none.
+    Model FLOPs are those of the samples, padding and recomputation left out, and the vocabulary at the answers alone: a
+    forward pass, and for what is trained twice as much again. LoRA needs no gradients of the kernels, and what stands
+    still below all that is trained none.
 
     Args:
       recipe: says what is trained.
@@ -55,20 +56,21 @@ class Gauges:
         self.peak = None if peak is None else peak * mesh.size
         self.text, self.vision = passes_of(recipe)
 
-    def _work(self, lengths: list[int], patches: Iterable[int], passes: int, scale: float = 1.0) -> Work:
-        text, vision = samples_flops(self.config, lengths, patches)
+    def _work(self, lengths: list[int], answered: int, patches: Iterable[int], passes: int, scale: float = 1.0) -> Work:
+        text, vision = samples_flops(self.config, lengths, answered, patches)
         flops = (self.text + passes) * text + (self.vision + passes) * vision
         return Work(scale * flops, round(scale * sum(lengths)))
 
-    def batch_work(self, inputs: Inputs, rows: int) -> Work:
+    def batch_work(self, inputs: Inputs, weights: np.ndarray, rows: int) -> Work:
         """What an SFT step takes.
 
         Args:
-          inputs: host arrays, the rows of this process; the others are taken to be as full.
+          inputs, weights: host arrays, the rows of this process; the others are taken to be as full.
           rows: of all processes.
         """
+        answered = np.count_nonzero(weights)
         images = () if inputs.vision is None else segment_sizes(inputs.vision.segment_ids)
-        return self._work([*segment_sizes(inputs.segment_ids)], images, 0, rows / len(inputs.tokens))
+        return self._work([*segment_sizes(inputs.segment_ids)], answered, images, 0, rows / len(inputs.tokens))
 
     def rollouts_work(self, rollouts: Rollouts, passes: int) -> Work:
         """What the update of a GRPO step takes.
@@ -80,7 +82,7 @@ class Gauges:
         prompts = [rollouts.prompts[row // rollouts.n] for row in range(len(rollouts.texts))]
         answers = np.asarray(rollouts.generated.lengths).tolist()
         lengths = [len(prompt.tokens) + answer for prompt, answer in zip(prompts, answers, strict=True)]
-        return self._work(lengths, (t * h * w for prompt in prompts for t, h, w in prompt.grids), passes)
+        return self._work(lengths, sum(answers), (t * h * w for prompt in prompts for t, h, w in prompt.grids), passes)
 
     def speed(self, work: Work, seconds: float, busy_seconds: float | None = None) -> dict[str, float]:
         """``tokens_per_s``, ``model_tflops`` of the step, and ``mfu``, which is not there without a known peak.

@@ -13,6 +13,7 @@ from jaxerm.models.qwen3_vl.model import Qwen3VL
 def next_token_log_probs(
     model: Qwen3VL,
     inputs: Inputs,
+    wanted: jax.Array | None = None,
     *,
     temperature: float = 1.0,
     banned: jax.Array | None = None,
@@ -22,20 +23,22 @@ def next_token_log_probs(
     """log p(token[s] | tokens before it).
 
     Args:
+      wanted: bool[B, S], the tokens whose log-probs are looked at; all if None.
       temperature, banned: of the sampler the answers were drawn with (see `sampler.forbidden_tokens`), so that both
         speak of the same distribution.
       remat: what the backward pass computes anew, see `layers.REMAT_POLICIES`.
       chunk: positions a row whose logits exist at once; all if None.
 
     Returns:
-      float32[B, S]; 0 at s = 0, which nothing predicts. At the first token of a later sample in a packed row the value
-      means nothing: no answer starts there.
+      float32[B, S]; 0 where it is not wanted, and at s = 0, which nothing predicts. At the first token of a later
+      sample in a packed row the value means nothing: no answer starts there.
     """
     hidden, _ = model.hidden_states(inputs, remat=remat)
     chosen = chunked_log_probs(
         model.unembed,
         hidden[:, :-1],
         inputs.tokens[:, 1:],
+        None if wanted is None else wanted[:, 1:],
         temperature=temperature,
         banned=banned,
         chunk=chunk or hidden.shape[1],
@@ -65,7 +68,7 @@ def sft_loss(
         own if None.
       remat, chunk: see `next_token_log_probs`.
     """
-    log_probs = next_token_log_probs(model, inputs, remat=remat, chunk=chunk)
+    log_probs = next_token_log_probs(model, inputs, weights > 0, remat=remat, chunk=chunk)
     if total is None:
         return -masked_mean(log_probs, weights)
     return -jnp.sum(log_probs * weights) / total

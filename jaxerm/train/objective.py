@@ -32,14 +32,16 @@ def log_probs_of(
     inputs: Any,
     banned: jax.Array,
     frozen: Any = None,
+    mask: jax.Array | None = None,
     *,
     graphdef: nnx.GraphDef,
     temperature: float,
     chunk: int | None = None,
 ) -> jax.Array:
-    """Log-probs of every token, float32[R, S]; `params` and `frozen` as in `Trainable`."""
+    """Log-probs of the tokens with `mask`, of all if None, float32[R, S]; `params` and `frozen` as in `Trainable`."""
     model = put_together(graphdef, params, frozen)
-    return next_token_log_probs(model, inputs, temperature=temperature, banned=banned, chunk=chunk)
+    wanted = None if mask is None else mask > 0
+    return next_token_log_probs(model, inputs, wanted, temperature=temperature, banned=banned, chunk=chunk)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def micro_gradients(
         log_probs = next_token_log_probs(
             put_together(graphdef, params, frozen),
             batch.inputs,
+            mask > 0,
             temperature=objective.temperature,
             banned=banned,
             remat=objective.remat,

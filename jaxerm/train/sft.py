@@ -208,7 +208,7 @@ class _Trainer:
                 # Read a step late: the host makes the next batch while the device works on this one.
                 if pending is not None:
                     self.log(*pending)
-                work = self.gauges.batch_work(batch.inputs, recipe.batch_size)
+                work = self.gauges.batch_work(batch.inputs, batch.weights, recipe.batch_size)
                 pending = (step, {**metrics, "learning_rate": lr}, work)
                 measured = self.measure(step, state)
                 stopped = self.stop.asked()

@@ -16,7 +16,7 @@ from jaxerm.recipe import GrpoRecipe
 from jaxerm.train.objective import Objective, kl_of_answers, log_probs_of, micro_gradients
 from jaxerm.train.policy_gradient import count_answers, group_advantages
 from jaxerm.train.roles import moved, role_mesh
-from jaxerm.train.rollouts import Rollouts, rollout_batch, take_rows
+from jaxerm.train.rollouts import RolloutBatch, Rollouts, rollout_batch, take_rows
 from jaxerm.train.state import TrainState, make_optimizer
 from jaxerm.train.trainable import Trainable
 
@@ -58,15 +58,13 @@ class PolicyUpdate:
             self.reference = {"params": parts.params, "frozen": parts.frozen, "graphdef": parts.model.graphdef}
         self.reference["params"] = shard_state(self.reference["params"], mesh)
 
-    def _frozen_log_probs(self, inputs: Any, **model: Any) -> jax.Array:
-        recipe = self.recipe
-        rows = shard_rows(inputs, model["params"])
-        return log_probs_of(
-            inputs=rows, banned=self.banned, temperature=recipe.temperature, chunk=recipe.logits_chunk, **model
-        )
+    def _frozen_log_probs(self, part: RolloutBatch, **model: Any) -> jax.Array:
+        inputs, mask = shard_rows((part.inputs, part.mask), model["params"])
+        settings = {"temperature": self.recipe.temperature, "chunk": self.recipe.logits_chunk}
+        return log_probs_of(inputs=inputs, banned=self.banned, mask=mask, **settings, **model)
 
-    def _reference_log_probs(self, inputs: Any, params: Any) -> jax.Array:
-        found = self._frozen_log_probs(inputs, **self.reference)
+    def _reference_log_probs(self, part: RolloutBatch, params: Any) -> jax.Array:
+        found = self._frozen_log_probs(part, **self.reference)
         return shard_rows(to_host(found), params) if self.moves else found
 
     def __call__(
@@ -94,12 +92,12 @@ class PolicyUpdate:
         mini = recipe.mini_batch * recipe.rollouts
         micro = recipe.micro_batch or mini
         own = {"frozen": self.frozen, "graphdef": self.policy.graphdef}
-        inputs = [take_rows(batch.inputs, at, at + micro) for at in range(0, rows, micro)]
-        reference = [self._reference_log_probs(part, state.params) for part in inputs]
+        parts = [take_rows(batch, at, at + micro) for at in range(0, rows, micro)]
+        reference = [self._reference_log_probs(part, state.params) for part in parts]
         # Before the first update, so that every mini-batch is held against the policy that drew it. With a single
         # update, and no other use for them, they are the step's own.
         needed = self.needs_old
-        old = [self._frozen_log_probs(part, params=state.params, **own) if needed else None for part in inputs]
+        old = [self._frozen_log_probs(part, params=state.params, **own) if needed else None for part in parts]
         if recipe.kl_in == "reward":
             values = zip(to_host(old), to_host(reference), range(0, rows, micro), strict=True)
             kl = [kl_of_answers(o, r, batch.mask[at : at + micro], recipe.kl_estimator) for o, r, at in values]
@@ -111,7 +109,7 @@ class PolicyUpdate:
         batch = replace(batch, advantages=advantages)
         figures: dict[str, list[Any]] = {}
         per_mini = mini // micro
-        for first in range(0, len(inputs), per_mini):
+        for first in range(0, len(parts), per_mini):
             gradients = None
             tokens, answers = count_answers(batch.mask[first * micro : first * micro + mini])
             for i in range(first, first + per_mini):

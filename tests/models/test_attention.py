@@ -107,6 +107,43 @@ def test_chunks_give_the_log_probs_and_gradients_of_the_whole(reference_model):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), our_gradients, gradients)
 
 
+def test_what_is_not_wanted_is_zero_and_the_rest_as_of_the_whole():
+    random = np.random.RandomState(0)
+    hidden, table = random.randn(3, 21, 4).astype(np.float32), random.randn(4, 9).astype(np.float32)
+    targets, factors = random.randint(0, 9, (3, 21)), random.randn(3, 21).astype(np.float32)
+    # No answer, a whole row, and one in the midst of a prompt.
+    wanted = np.zeros((3, 21), bool)
+    wanted[1], wanted[2, 7:12] = True, True
+
+    def run(**kinds):
+        def loss(hidden, table):
+            out = chunked_log_probs(lambda h: h @ table, hidden, targets, **kinds)
+            return jnp.sum(jnp.where(wanted, out * factors, 0)), out
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(hidden, table)
+
+    (_, whole), gradients = run(chunk=21)
+    for chunk in (4, 21):
+        (_, some), some_gradients = run(wanted=jnp.asarray(wanted), chunk=chunk)
+        np.testing.assert_allclose(some, np.where(wanted, whole, 0), atol=1e-5)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), some_gradients, gradients)
+
+
+def test_chunks_without_an_answer_are_left_out():
+    hidden = np.random.RandomState(0).randn(2, 24, 4).astype(np.float32)
+    wanted = np.zeros((2, 24), bool)
+    wanted[0, 9:15], wanted[1, 18:] = True, True
+    # Six in a row: with two others, one chunk of eight. An infinity in another chunk would spoil the table's gradient.
+    spare = np.cumsum(~wanted, axis=1) * ~wanted
+    hidden[spare > 2] = np.inf
+
+    def loss(table):
+        targets = jnp.zeros((2, 24), jnp.int32)
+        return jnp.sum(chunked_log_probs(lambda h: h @ table, hidden, targets, jnp.asarray(wanted), chunk=8))
+
+    assert np.isfinite(jax.jit(jax.grad(loss))(jnp.ones((4, 9)))).all()
+
+
 def test_chunks_never_hold_the_logits_of_all_positions():
     hidden, table = jax.ShapeDtypeStruct((2, 64, 8), jnp.float32), jax.ShapeDtypeStruct((8, 1000), jnp.float32)
     targets = jax.ShapeDtypeStruct((2, 64), jnp.int32)

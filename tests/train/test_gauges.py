@@ -24,13 +24,16 @@ def packed(segments, images):
 BATCH = packed([[1, 1, 1, 2, 2, 0], [1, 1, 1, 1, 0, 0]], [[64, 64, 64, 64, 65, 65], [64, 64, 0, 0, 0, 0]])
 
 
+WEIGHTS = np.array([[0, 0, 1, 0, 1, 0], [0, 0, 1, 1, 0, 0]], np.float32)
+
+
 def passes_of(micro):
-    return samples_flops(micro.config, segment_sizes(BATCH.segment_ids), segment_sizes(BATCH.vision.segment_ids))
+    return samples_flops(micro.config, segment_sizes(BATCH.segment_ids), 4, segment_sizes(BATCH.vision.segment_ids))
 
 
 def test_samples_count_by_themselves_and_padding_not_at_all(micro):
     text, vision = passes_of(micro)
-    assert text == sum(text_flops(micro.config, length) for length in (3, 2, 4))
+    assert text == sum(text_flops(micro.config, *sizes) for sizes in ((3, 1), (2, 1), (4, 2)))
     assert vision == sum(vision_flops(micro.config, patches) for patches in (4, 2, 2))
     # Two short samples attend to less than one of their length.
     assert text_flops(micro.config, 3) + text_flops(micro.config, 2) < text_flops(micro.config, 5)
@@ -60,17 +63,17 @@ def gauge(micro, micro_directory):
 def test_what_is_frozen_needs_fewer_passes(gauge, micro, overrides, text_passes, vision_passes):
     text, vision = passes_of(micro)
     made = gauge(*overrides)
-    work = made.batch_work(BATCH, rows=2)
+    work = made.batch_work(BATCH, WEIGHTS, rows=2)
     assert work == Work(text_passes * text + vision_passes * vision, 9)
     # Half the rows are another host's.
-    assert made.batch_work(BATCH, rows=4) == Work(2 * work.flops, 18)
+    assert made.batch_work(BATCH, WEIGHTS, rows=4) == Work(2 * work.flops, 18)
 
 
 def test_the_update_of_a_policy_counts_prompts_answers_and_further_passes(gauge, micro):
     prompt = Sample(np.zeros(5, np.int32), np.zeros((4, 1)), ((1, 2, 2),))
     generated = types.SimpleNamespace(lengths=np.array([1, 3]))
     work = gauge().rollouts_work(Rollouts([prompt], generated, ["a", "b"], 2), passes=1)
-    text = text_flops(micro.config, 6) + text_flops(micro.config, 8)
+    text = text_flops(micro.config, 6, 1) + text_flops(micro.config, 8, 3)
     assert work == Work(4 * (text + 2 * vision_flops(micro.config, 4)), 14)
 
 

@@ -56,14 +56,18 @@ def decode_flops(config: Qwen3VLConfig, rows: int, length: int) -> float:
     return one + 4.0 * rows * text.num_layers * text.num_heads * text.head_dim * (length - 1)
 
 
-def samples_flops(config: Qwen3VLConfig, lengths: Iterable[int], patches: Iterable[int]) -> tuple[float, float]:
+def samples_flops(
+    config: Qwen3VLConfig, lengths: Iterable[int], predicted: int, patches: Iterable[int]
+) -> tuple[float, float]:
     """One pass over samples, padding not counted: of the text, and of the vision tower.
 
     Args:
       lengths: tokens of each sample.
+      predicted: tokens of all samples whose probability is asked for: those of the answers.
       patches: of each image.
     """
-    return sum(text_flops(config, n) for n in lengths), sum(vision_flops(config, n) for n in patches)
+    head = 2.0 * predicted * config.text.hidden_size * config.text.vocab_size
+    return head + sum(text_flops(config, n, 0) for n in lengths), sum(vision_flops(config, n) for n in patches)
 
 
 def segment_sizes(segment_ids: np.ndarray) -> Iterator[int]:
