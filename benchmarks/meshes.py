@@ -42,6 +42,8 @@ def command(args: argparse.Namespace, out: Path, mesh: dict[str, int], steps: in
         "checkpoint_every": steps,
         "batch_size": 8,
         "max_length": 512,
+        # Chunks without an answer are left out, and whether there is one is for all devices to decide together.
+        "logits_chunk": 64,
         "data.streams": 8,
         "data.prefetch": 8,
         "data.workers": 1,

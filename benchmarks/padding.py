@@ -1,9 +1,10 @@
-"""How much of a batch is padding, as a recipe packs it: of the token slots and of the patch slots.
+"""How much of a batch is padding, and how much are answers, as a recipe packs it.
 
     python -m benchmarks.padding erm_8b_sft batch_size=8      # about 80 pairs of charts, tables and icons
 
 The recipe's own data are drawn, rendered and packed as its run would, with Qwen's own vocabulary and sizes of pictures;
-no weights are needed. Prints JSON; `examples` is how many pairs the batch holds.
+no weights are needed. Prints JSON; `examples` is how many pairs the batch holds, `chunks_of_logits` how many of all
+chunks of `logits_chunk` positions a row hold an answer once those are brought to the front: the others are left out.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def main() -> None:
         batch, skipped = first_batch(recipe, Processor(directory, Qwen3VLConfig.load(directory)), options.workers)
     inputs = batch.inputs
     tokens, patches = np.asarray(inputs.segment_ids), np.asarray(inputs.vision.segment_ids)
+    most = int(np.count_nonzero(batch.weights, axis=1).max())
+    chunk = recipe.logits_chunk or recipe.max_length
     out = {
         "rows": recipe.batch_size,
         "examples": int(tokens.max(axis=1).sum()),
@@ -60,6 +63,8 @@ def main() -> None:
         "patches_a_token": round(float((patches > 0).sum() / (tokens > 0).sum()), 3),
         "padding_of_tokens": round(1 - float((tokens > 0).mean()), 4),
         "padding_of_patches": round(1 - float((patches > 0).mean()), 4),
+        "answers_of_tokens": round(float((batch.weights > 0).sum() / (tokens > 0).sum()), 4),
+        "chunks_of_logits": [-(-most // chunk), -(-recipe.max_length // chunk)],
         "skipped": skipped,
     }
     print(json.dumps(out, indent=2))
