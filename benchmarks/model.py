@@ -4,6 +4,8 @@
     python -m benchmarks.model --size 100m --length 256
 
 Times are the fastest of the repeats after one that is not counted; both sides take the threads of the machine, float32.
+`at_most` is the ratio if ours were nothing but the matmuls of the model, each as fast as the fastest lone matmul
+of either side in the same run, and in generation one reading of the parameters a token at the fastest rate of a sum.
 """
 
 from __future__ import annotations
@@ -148,6 +150,36 @@ def theirs(directory, config, samples, new_tokens, repeat) -> dict[str, float]:
     return {name: fastest(synchronised(call), repeat) for name, call in calls.items()}
 
 
+def machine(config: Qwen3VLConfig, tokens: int, repeat: int) -> dict[str, float]:
+    """FLOP/s of a matmul of the decoder's shape, and bytes a second of a sum over 400 MB: the faster of both sides."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    random = np.random.RandomState(0)
+    hidden, wide = config.text.hidden_size, config.text.intermediate_size
+    x, w = random.randn(tokens, hidden).astype(np.float32), random.randn(hidden, wide).astype(np.float32)
+    many = np.ones(100_000_000, np.float32)
+    matmul, total = jax.jit(jnp.matmul), jax.jit(jnp.sum)
+
+    def synchronised(function, *arrays):
+        arrays = [torch.tensor(array, device=device) for array in arrays]
+
+        def run():
+            function(*arrays)
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        return run
+
+    def jitted(function, *arrays):
+        arrays = jax.device_put(arrays)
+        return lambda: jax.block_until_ready(function(*arrays))
+
+    product = min(fastest(run, repeat) for run in (jitted(matmul, x, w), synchronised(torch.matmul, x, w)))
+    read = min(fastest(run, repeat) for run in (jitted(total, many), synchronised(torch.sum, many)))
+    return {"matmul_flops": 2.0 * tokens * hidden * wide / product, "read_bytes": many.nbytes / read}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=("tiny", "100m"), default="tiny")
@@ -166,14 +198,21 @@ def main() -> None:
         save_weights(Path(folder), model, jnp.float32)
         other = theirs(folder, config, samples, options.new_tokens, options.repeat)
     flops = forward_flops(config, options.rows, options.length, options.side**2)
+    rates = machine(config, options.rows * options.length, 20)
+    work = {"forward": flops, "train_step": 3 * flops}
+    least = {name: amount / rates["matmul_flops"] for name, amount in work.items()}
+    decoder = sum(x.nbytes for x in jax.tree.leaves(nnx.state(model.decoder))) + model.embed[...].nbytes
+    read = forward_flops(config, options.rows, options.length, options.side**2, predicted=1) / rates["matmul_flops"]
+    least["generation"] = read + (options.new_tokens - 1) * decoder / rates["read_bytes"]
     out = {
         "settings": vars(options),
         "device": jax.devices()[0].device_kind,
         "seconds": {"jaxerm": mine, "transformers": other},
         "ratio": {name: other[name] / mine[name] for name in mine},
+        "machine": rates,
+        "at_most": {name: other[name] / least[name] for name in mine},
     }
     if options.peak_flops:
-        work = {"forward": flops, "train_step": 3 * flops}
         out["mfu"] = {name: amount / mine[name] / options.peak_flops for name, amount in work.items()}
     print(json.dumps(out, indent=2))
 
