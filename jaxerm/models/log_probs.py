@@ -59,13 +59,14 @@ def chunked_log_probs(
         out = of_chunk(hidden, targets)
         return out if wanted is None else jnp.where(wanted, out, 0)
     if wanted is None:
-        out = jax.lax.map(lambda chunk: jax.checkpoint(of_chunk)(*chunk), (cut(hidden), cut(targets)))
-        return joined(out)
+        return joined(jax.lax.map(jax.checkpoint(lambda chunk: of_chunk(*chunk)), (cut(hidden), cut(targets))))
 
+    # Made anew as a whole: a condition keeps all that its branches read, for every chunk, the table too.
+    @jax.checkpoint
     def of_wanted(chunk):
         h, targets, wanted = chunk
         nothing = jnp.zeros(targets.shape, jnp.float32)
-        return jax.lax.cond(jnp.any(wanted), jax.checkpoint(of_chunk), lambda *_: nothing, h, targets)
+        return jax.lax.cond(jnp.any(wanted), of_chunk, lambda *_: nothing, h, targets)
 
     order = jnp.argsort(~wanted, axis=1, stable=True).astype(jnp.int32)
     place = jnp.argsort(order, axis=1).astype(jnp.int32)
