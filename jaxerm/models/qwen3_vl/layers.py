@@ -47,11 +47,6 @@ def flat_dot_general(lhs: jax.Array, rhs: jax.Array, dimension_numbers: Any, **k
     return out.reshape(*lhs.shape[:-1], rhs.shape[-1])
 
 
-def flat_dot_transposed(lhs: jax.Array, rhs: jax.Array, dimension_numbers: Any, **kinds: Any) -> jax.Array:
-    """As `flat_dot_general`, of a kernel that lies as [out, in]."""
-    return flat_dot_general(lhs, rhs.T, dimension_numbers, **kinds)
-
-
 class Linear(nnx.Linear):
     """`nnx.Linear` over flattened leading axes, with room for a low-rank update beside its kernel (see `lora`).
 
@@ -114,24 +109,15 @@ def stack_layers(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.R
 
 
 def unstack_layers(stack: nnx.Module) -> nnx.List:
-    """The layers of a stack as modules of their own, laid out for reading few rows; the stack's parameters stay.
+    """The layers of a stack as modules of their own, their parameters copied out of it once.
 
-    A decode step is hardly more than one reading of the parameters, and on XLA's CPU backend two things slow it: a scan
-    in a loop copies each layer out of its stack again in each turn, and a few rows times a kernel as [in, out] read it
-    in small strides. So each layer is copied out once, its kernels as [out, in]. The barrier keeps XLA from moving the
-    copies back into the loop.
+    A scan in a loop copies each layer out of its stack again in each turn of the loop; XLA's CPU backend does, and a
+    decode step is hardly more than one reading of the parameters. The barrier keeps it from moving the copies back in.
     """
     graphdef, state = nnx.split(stack)
-    layers = []
-    for number in range(len(jax.tree.leaves(state)[0])):
-        layer = nnx.merge(graphdef, jax.tree.map(lambda x, number=number: x[number], state))
-        for _, module in nnx.iter_modules(layer):
-            if isinstance(module, Linear):
-                module.kernel = nnx.Param(module.kernel[...].T)
-                module.dot_general = flat_dot_transposed
-        layers.append(nnx.split(layer))
-    states = jax.lax.optimization_barrier([state for _, state in layers])
-    return nnx.List(nnx.merge(graphdef, state) for (graphdef, _), state in zip(layers, states, strict=True))
+    count = len(jax.tree.leaves(state)[0])
+    layers = [jax.tree.map(lambda x, number=number: x[number], state) for number in range(count)]
+    return nnx.List(nnx.merge(graphdef, layer) for layer in jax.lax.optimization_barrier(layers))
 
 
 def scan_layers(
