@@ -12,6 +12,7 @@ from jaxerm.models.attention import Kernel, attention
 from jaxerm.models.log_probs import chunked_log_probs
 from jaxerm.models.qwen3_vl.inputs import batch_inputs
 from jaxerm.models.sharding import make_mesh
+from jaxerm.models.splash import seen_blocks
 from jaxerm.train.losses import next_token_log_probs
 from tests.models import reference
 
@@ -19,11 +20,13 @@ SPLASH = Kernel("splash", interpret=True)
 
 
 def arrays(length=150, batch=2, heads=4, kv_heads=2, depth=24):
-    """Two samples and padding in each row; a length and a depth that fit no tile."""
+    """Two samples and padding in each row, cut elsewhere in each; a length and a depth that fit no tile."""
     draw = np.random.RandomState(0).randn
     q, k, v = (draw(batch, length, count, depth).astype(np.float32) for count in (heads, kv_heads, kv_heads))
-    segments = np.repeat([1, 2, 0], [length // 3, length // 2, length - length // 3 - length // 2])
-    return q, k, v, np.tile(segments, (batch, 1)).astype(np.int32)
+    ends = [(length // (3 + row), length * 5 // (6 + row)) for row in range(batch)]
+    place = np.arange(length)
+    segments = np.stack([1 + (place >= first) - 2 * (place >= second) for first, second in ends])
+    return q, k, v, segments.astype(np.int32)
 
 
 def value_and_gradients(kernel, causal, q, k, v, segments):
@@ -35,14 +38,45 @@ def value_and_gradients(kernel, causal, q, k, v, segments):
     return np.where(segments[..., None, None] > 0, out, 0), gradients
 
 
+@pytest.mark.parametrize("length", [150, 600], ids=["two blocks", "five blocks"])
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
-def test_splash_equals_xla_forwards_and_backwards(causal):
-    q, k, v, segments = arrays()
+def test_splash_equals_xla_forwards_and_backwards(causal, length):
+    q, k, v, segments = arrays(length)
     ours, our_gradients = value_and_gradients(SPLASH, causal, q, k, v, segments)
     plain, gradients = value_and_gradients(Kernel("xla"), causal, q, k, v, segments)
     np.testing.assert_allclose(ours, plain, atol=1e-5)
     for mine, theirs in zip(our_gradients, gradients, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+def test_splash_leaves_out_blocks_between_samples(causal):
+    q, k, v, _ = arrays(length=384)
+    # Blocks are of 128: where a block is computed only to be masked, nothing times infinity is no number.
+    segments = np.stack([np.repeat([1, 2, 0], 128), np.repeat([1, 2, 2], 128)]).astype(np.int32)
+    other = segments == 1
+    q[other], k[other], v[other] = np.inf, np.inf, np.inf
+
+    def loss(*x):
+        out = attention(*x, segments, segments, causal=causal, kernel=SPLASH)
+        return jnp.sum(jnp.where(other[..., None, None], 0, out)), out
+
+    (_, out), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(q, k, v)
+    for x in (out, *gradients):
+        assert np.isfinite(np.asarray(x)[~other]).all()
+
+
+def test_a_block_is_seen_where_its_segments_meet():
+    ids = jnp.asarray([1, 1, 2, 2, 2, 3, 0, 0, 0, 0], jnp.int32)
+    causal = ["1....", ".1...", ".11..", "...1.", "....1"]
+    full = ["1....", ".11..", ".11..", "...1.", "....1"]
+    for expected in (causal, full):
+        seen = seen_blocks(ids, ids, 2, causal=expected is causal)
+        assert ["".join(".1"[int(x)] for x in row) for row in seen] == expected
+    # Padding in front, as prompts have it: a block of both padding and text sees either.
+    ids = jnp.asarray([0, 0, 0, 0, 0, 1, 1, 1], jnp.int32)
+    seen = seen_blocks(ids, ids, 2, causal=True)
+    assert ["".join(".1"[int(x)] for x in row) for row in seen] == ["1...", ".1..", "111.", "..11"]
 
 
 def test_splash_on_a_mesh_works_on_each_devices_rows_and_heads():
