@@ -10,7 +10,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention.splash_attention_mask_info
 
 _LANES = 128
 _BLOCKS = (512, 256, 128)
-"""Sizes of a tile of scores, the first that divides the length is taken."""
+"""Sizes of a block of scores, the first that divides the padded length is taken."""
 
 
 def splash_attention(
@@ -39,8 +39,7 @@ def splash_attention(
     # Padding sees padding: every query has a key, and no sum is empty.
     segments = splash.SegmentIds(padded(query_segments), padded(key_segments))
     query, key, value = (padded(x).transpose(0, 2, 1, 3) for x in (query * depth**-0.5, key, value))
-    size = length + short
-    block = next(block for block in _BLOCKS if size % block == 0)
+    size, block = length + short, block_size(length)
     sizes = splash.BlockSizes(
         **dict.fromkeys(("block_q", "block_kv", "block_kv_compute", "block_q_dkv", "block_kv_dkv"), block),
         **dict.fromkeys(("block_kv_dkv_compute", "block_q_dq", "block_kv_dq"), block),
@@ -66,6 +65,11 @@ def splash_attention(
     with jax.named_scope("splash_causal" if causal else "splash_full"):
         out = jax.vmap(row)(query, key, value, segments)
     return out.transpose(0, 2, 1, 3)[:, :length].astype(value.dtype)
+
+
+def block_size(length: int) -> int:
+    """Rows and columns of a block of scores for sequences of `length`, which are padded to a multiple of 128."""
+    return next(block for block in _BLOCKS if (length + -length % _LANES) % block == 0)
 
 
 def seen_blocks(query_segments: jax.Array, key_segments: jax.Array, block: int, *, causal: bool) -> jax.Array:
