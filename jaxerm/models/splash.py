@@ -98,6 +98,8 @@ def seen_blocks(query_segments: jax.Array, key_segments: jax.Array, block: int, 
 
     (low, high), (key_low, key_high) = ranges(query_segments), ranges(key_segments)
     seen = (low[:, None] <= key_high) & (key_low <= high[:, None])
+    # A query without any key would be no number: those whose segment no key has see the diagonal, evenly.
+    seen |= jnp.eye(len(seen), dtype=bool)
     return jnp.tril(seen) if causal else seen
 
 

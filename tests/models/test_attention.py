@@ -77,6 +77,8 @@ def test_a_block_is_seen_where_its_segments_meet():
     ids = jnp.asarray([0, 0, 0, 0, 0, 1, 1, 1], jnp.int32)
     seen = seen_blocks(ids, ids, 2, causal=True)
     assert ["".join(".1"[int(x)] for x in row) for row in seen] == ["1...", ".1..", "111.", "..11"]
+    # Whose segment no key has still sees a block, for otherwise nothing would be divided by nothing.
+    assert seen_blocks(ids, ids + 2, 2, causal=False).diagonal().all()
 
 
 def test_splash_on_a_mesh_works_on_each_devices_rows_and_heads():
