@@ -13,7 +13,7 @@ def program_flops(jaxpr: Any, turns: int = 1, scope: str = "") -> float:
     """Operations of all matmuls of a traced program, over all devices, recomputation included.
 
     It is the program as it is handed to the compiler, without what nobody reads the result of. Scans are multiplied
-    out; splash kernels count the blocks they visit.
+    out; splash kernels count the blocks they visit in a row of one segment, the most there can be.
 
     Args:
       turns: how often the body of a `lax.while_loop` counts, whose length no program tells.
