@@ -91,14 +91,37 @@ def attention(
         mask = (query_segments[:, :, None] == key_segments[:, None, :])[:, None]
         out = jax.nn.dot_product_attention(query, key, value, mask=mask, is_causal=causal, implementation="cudnn")
         return checkpoint_name(out, MIXED)
+    # Heads in front, so that both products are plain batched matmuls: XLA's CPU backend runs those several times faster
+    # than the einsum over [B, T, K, G, D].
+    heads_first = (key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3))
+    return checkpoint_name(_scored(query, *heads_first, *segments, causal=causal), MIXED)
+
+
+def cached_attention(
+    query: jax.Array, key: jax.Array, value: jax.Array, query_segments: jax.Array, key_segments: jax.Array
+) -> jax.Array:
+    """Attention of new tokens over a cache, by XLA: a query sees every key of its segment id.
+
+    Args:
+      query: float[B, T, N, D].
+      key, value: float[B, K, S, D], heads in front: the products read them as they lie.
+      query_segments: int32[B, T].
+      key_segments: int32[B, S].
+
+    Returns:
+      float[B, T, N, D] in the dtype of `query`.
+    """
+    return _scored(query, key, value, query_segments, key_segments, causal=False)
+
+
+def _scored(query, key, value, query_segments, key_segments, *, causal):
+    """All scores at once: query [B, T, N, D], key and value [B, K, S, D] -> [B, T, N, D]."""
     batch, length, heads, depth = query.shape
-    kv_heads, span = key.shape[2], key.shape[1]
+    kv_heads, span = key.shape[1:3]
     groups = heads // kv_heads
-    # Queries that read the same key head lie behind each other, so that both products are plain batched matmuls with
-    # their batch axes in front: XLA's CPU backend runs those several times faster than the einsum over [B, T, K, G, D].
+    # Queries that read the same key head lie behind each other: one product for each key head.
     query = query.reshape(batch, length, kv_heads, groups, depth).transpose(0, 2, 3, 1, 4)
     query = query.reshape(batch, kv_heads, groups * length, depth)
-    key, value = key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3)
     scores = jnp.einsum("bkqd,bksd->bkqs", query, key, preferred_element_type=jnp.float32) * depth**-0.5
     mask = query_segments[:, :, None] == key_segments[:, None, :]
     if causal:
@@ -108,4 +131,4 @@ def attention(
     weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype).reshape(batch, kv_heads, groups * length, span)
     mixed = jnp.einsum("bkqs,bksd->bkqd", weights, value)
     mixed = mixed.reshape(batch, kv_heads, groups, length, depth).transpose(0, 3, 1, 2, 4)
-    return checkpoint_name(mixed.reshape(batch, length, heads, depth), MIXED)
+    return mixed.reshape(batch, length, heads, depth)

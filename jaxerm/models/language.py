@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +26,7 @@ from jaxerm.models.qwen3_vl.inputs import Inputs, Sample, batch_inputs
 from jaxerm.models.qwen3_vl.model import Qwen3VL
 from jaxerm.models.qwen3_vl.processor import Messages, Processor
 from jaxerm.models.qwen3_vl.weights import load_weights, save_weights
-from jaxerm.models.sampler import Generated, Sampling, forbidden_tokens, generate, row_keys
+from jaxerm.models.sampler import Generated, Sampling, forbidden_tokens, generate, rearrange, row_keys
 from jaxerm.models.sharding import shard_rows, to_host
 
 _SETTINGS = "jaxerm.json"
@@ -67,6 +68,7 @@ class LanguageModel:
     params: Any
     processor: Processor
     settings: dict[str, Any] = field(default_factory=dict)
+    _rearranged: tuple[list[weakref.ref], Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def config(self) -> Qwen3VLConfig:
@@ -178,10 +180,20 @@ class LanguageModel:
             sampling.arrays(),
             max_new_tokens=max_new_tokens,
             samples=n,
-            unstack=jax.default_backend() == "cpu",
+            rearranged=self._for_writing(params) if jax.default_backend() == "cpu" else None,
         )
         dispatched(out, began)
         return out
+
+    def _for_writing(self, params: Any) -> tuple[nnx.GraphDef, Any]:
+        """See `sampler.rearrange`; kept for as long as the same parameters are asked for."""
+        leaves = jax.tree.leaves(params)
+        if self._rearranged is None or any(
+            known() is not x for known, x in zip(self._rearranged[0], leaves, strict=True)
+        ):
+            self._rearranged = None  # Free before the next is made.
+            self._rearranged = [weakref.ref(leaf) for leaf in leaves], rearrange(self.graphdef, params)
+        return self._rearranged[1]
 
     def text(self, generated: Generated) -> list[str]:
         """The answers as text, their end of turn cut off."""

@@ -139,7 +139,7 @@ def prefill(model: Qwen3VL, inputs: Inputs, *, room: int, samples: int = 1) -> t
     return copies(hidden), copies(start), model.in_place(cache)
 
 
-@partial(jax.jit, static_argnames=("graphdef", "max_new_tokens", "samples", "unstack"))
+@partial(jax.jit, static_argnames=("graphdef", "max_new_tokens", "samples"))
 def generate(
     graphdef: nnx.GraphDef,
     params: Any,
@@ -150,7 +150,7 @@ def generate(
     *,
     max_new_tokens: int,
     samples: int = 1,
-    unstack: bool = False,
+    rearranged: tuple[nnx.GraphDef, Any] | None = None,
 ) -> Generated:
     """Continues every prompt `samples` times; the copies share one prefill.
 
@@ -163,16 +163,15 @@ def generate(
       sampling: see `Sampling.arrays`.
       max_new_tokens: N.
       samples: answers a prompt; answer i of prompt b stands in row b * samples + i.
-      unstack: copy the layers out of their stacks before the loop, once: a large model decodes faster so on a CPU, for
-        the memory of the decoder's parameters a second time.
+      rearranged: the same model as `rearrange` leaves it, to write with; None if it is to write as it reads.
     """
     model = nnx.merge(graphdef, params)
     config: Qwen3VLConfig = model.config
     stops = jnp.asarray(config.stop_token_ids)
     batch, length = inputs.tokens.shape
     hidden, start, cache = prefill(model, inputs, room=max_new_tokens, samples=samples)
-    if unstack:
-        model.decoder.unstack()
+    if rearranged is not None:
+        model = nnx.merge(*rearranged)
     rows = batch * samples
     each = jnp.arange(rows)
     temperature, cuts = sampling["temperature"], [sampling[name] for name in ("top_p", "top_k", "min_p")]
@@ -202,34 +201,46 @@ def generate(
         log_probs = jax.nn.log_softmax(jnp.where(greedy, logits, tempered), axis=-1)
         return token, jnp.take_along_axis(log_probs, token[:, None], axis=1)[:, 0]
 
-    def running(state):
-        step, done = state[0], state[1]
-        return (step < max_new_tokens) & ~jnp.all(done)
-
-    def advance(state):
-        step, done, hidden, cache, tokens, log_probs, lengths, answered = state
+    def record(step, hidden, state):
+        """Draws the token at `step` of each row that is not done."""
+        done, tokens, log_probs, lengths, answered = state
         token, log_prob = draw(hidden, step, answered)
         token = jnp.where(done, config.pad_token_id, token)
         tokens = tokens.at[:, step].set(token)
         log_probs = log_probs.at[:, step].set(jnp.where(done, 0.0, log_prob))
-        lengths = lengths + ~done
         answered = answered.at[each, token].set(True)
-        done = done | jnp.isin(token, stops)
-        hidden, cache = model.decode(token, start + step, length + step, cache)
-        return step + 1, done, hidden, cache, tokens, log_probs, lengths, answered
+        return token, (done | jnp.isin(token, stops), tokens, log_probs, lengths + ~done, answered)
 
-    state = (
-        jnp.int32(0),
+    def running(loop):
+        step, _, _, (done, *_) = loop
+        return (step + 1 < max_new_tokens) & ~jnp.all(done)
+
+    def advance(loop):
+        # The last token of an answer is drawn, but never read.
+        step, token, cache, state = loop
+        hidden, cache = model.decode(token, start + step, length + step, cache)
+        token, state = record(step + 1, hidden, state)
+        return step + 1, token, cache, state
+
+    nothing = (
         jnp.zeros(rows, bool),
-        hidden,
-        cache,
         jnp.full((rows, max_new_tokens), config.pad_token_id, jnp.int32),
         jnp.zeros((rows, max_new_tokens), jnp.float32),
         jnp.zeros(rows, jnp.int32),
         jnp.zeros((rows, len(banned)), bool),
     )
-    _, done, _, _, tokens, log_probs, lengths, _ = jax.lax.while_loop(running, advance, state)
+    first, state = record(jnp.int32(0), hidden, nothing)
+    *_, state = jax.lax.while_loop(running, advance, (jnp.int32(0), first, cache, state))
+    done, tokens, log_probs, lengths, _ = state
     return Generated(tokens, log_probs, lengths, done)
+
+
+@partial(jax.jit, static_argnames=("graphdef",))
+def rearrange(graphdef: nnx.GraphDef, params: Any) -> tuple[nnx.GraphDef, Any]:
+    """The model as a CPU writes fast with it, see `Qwen3VL.rearrange`; the decoder is in memory twice then."""
+    model = nnx.merge(graphdef, params)
+    model.rearrange()
+    return nnx.split(model)
 
 
 def row_keys(seed: int, rows: np.ndarray) -> jax.Array:

@@ -167,8 +167,8 @@ class _Model:
 
     def decode(self, rows: int, length: int) -> Program:
         text = self.config.text
-        shape = (text.num_layers, rows, length, text.num_kv_heads, text.head_dim)
-        wide = _rows(self.mesh, jnp.dtype(self.recipe.dtype.compute), *shape, rows=1, heads=3)
+        shape = (text.num_layers, rows, text.num_kv_heads, length, text.head_dim)
+        wide = _rows(self.mesh, jnp.dtype(self.recipe.dtype.compute), *shape, rows=1, heads=2)
         cache = Cache(wide, wide, _rows(self.mesh, jnp.int32, rows, length))
         tokens, slot = _rows(self.mesh, jnp.int32, rows), jax.ShapeDtypeStruct((), jnp.int32)
         arguments = (self.params, tokens, tokens, slot, cache)

@@ -12,7 +12,7 @@ from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.experts import Experts
 from jaxerm.models.qwen3_vl.inputs import batch_inputs
 from jaxerm.models.qwen3_vl.weights import flat_params, load_weights
-from jaxerm.models.sampler import Sampling, generate, row_keys
+from jaxerm.models.sampler import Sampling, generate, rearrange, row_keys
 from jaxerm.models.sharding import make_mesh, param_spec, shard_batch, shard_model
 from tests.models import reference
 
@@ -103,7 +103,12 @@ def test_decoding_with_a_cache_reads_what_a_full_pass_reads(moe_model, forward):
     inputs = batch_inputs([sample], moe_model.config, length=64, patches=64)
     banned = np.isin(np.arange(96), list(reference.SPECIAL.values())[:4])
     keys, greedy = row_keys(0, np.arange(1)), Sampling(0.0).arrays()
-    out = generate(*nnx.split(moe_model), inputs, banned, keys, greedy, max_new_tokens=6)
+    graphdef, params = nnx.split(moe_model)
+    arguments = (graphdef, params, inputs, banned, keys, greedy)
+    out = generate(*arguments, max_new_tokens=6)
+    on_cpu = generate(*arguments, max_new_tokens=6, rearranged=rearrange(graphdef, params))
+    assert on_cpu.tokens.tolist() == out.tokens.tolist()
+    np.testing.assert_allclose(on_cpu.log_probs, out.log_probs, atol=1e-5)
     tokens = np.asarray(out.tokens)[0, : int(out.lengths[0])]
     shape = {"length": reference.LENGTH, "patches": reference.PATCHES}
     whole = batch_inputs([sample.extended(tokens)], moe_model.config, **shape)

@@ -124,6 +124,16 @@ def test_one_bucket_compiles_once_whatever_is_asked_and_how_it_is_drawn(small, p
     assert generate._cache_size() == before
 
 
+def test_other_parameters_write_their_own_answer_and_ours_come_back(small, prompts, greedy):
+    other = jax.tree.map(lambda x: -x, small.params)
+    theirs = small.answer(prompts, GREEDY, params=other, **SHAPE)
+    assert theirs.tokens.tolist() != greedy.tokens.tolist()
+    same(theirs, LanguageModel(small.graphdef, other, small.processor).answer(prompts, GREEDY, **SHAPE))
+    same(small.answer(prompts, GREEDY, **SHAPE), greedy)
+    # Parameters are rearranged once, not for every lot.
+    assert small._for_writing(small.params) is small._for_writing(small.params)
+
+
 def test_prompts_beyond_the_rows_of_a_lot_are_numbered_on(small, prompts):
     three = small.answer([prompts[1]] * 3, Sampling(1.0), seed=3, **SHAPE)
     assert len(three.tokens) == 3

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxerm.models.attention import XLA, Kernel, attention
+from jaxerm.models.attention import XLA, Kernel, attention, cached_attention
 from jaxerm.models.qwen3_vl.config import Qwen3VLConfig
 from jaxerm.models.qwen3_vl.inputs import Inputs
-from jaxerm.models.qwen3_vl.layers import Linear, flat_dot_general, place_rows
+from jaxerm.models.qwen3_vl.layers import Linear, flat_dot_general, place_rows, turned_dot_general
 from jaxerm.models.qwen3_vl.text import Decoder
 from jaxerm.models.qwen3_vl.vision import VisionTower
 from jaxerm.models.sharding import keep_rows
@@ -24,13 +24,19 @@ class Cache:
     """Keys and values of what the decoder has read.
 
     Attributes:
-      key, value: float[L, B, C, K, D].
+      key, value: float[L, B, K, C, D], heads before tokens: attention over it copies nothing.
       segment_ids: int32[B, C]; 0 where nothing has been read yet.
     """
 
     key: jax.Array
     value: jax.Array
     segment_ids: jax.Array
+
+
+def _written(cache: jax.Array, layer: jax.Array, slot: jax.Array | int, new: jax.Array) -> jax.Array:
+    """The cache float[L, B, K, C, D] with new float[B, S, K, D] in one layer, from a slot on."""
+    new = new.transpose(0, 2, 1, 3)[None].astype(cache.dtype)
+    return jax.lax.dynamic_update_slice(cache, new, (layer, 0, 0, slot, 0))
 
 
 class Qwen3VL(nnx.Module):
@@ -65,6 +71,7 @@ class Qwen3VL(nnx.Module):
         self.lm_head = (
             None if config.tie_word_embeddings else Linear(size, config.text.vocab_size, use_bias=False, **kinds)
         )
+        self._turned = False
 
     def hidden_states(self, inputs: Inputs, cache: Cache | None = None, *, remat: str = "none"):
         """Reads a batch from its start.
@@ -95,10 +102,7 @@ class Qwen3VL(nnx.Module):
 
         def attend(kv, layer, q, k, v):
             if kv is not None:
-                kv = tuple(
-                    jax.lax.dynamic_update_slice(old, new[None].astype(old.dtype), (layer, 0, 0, 0, 0))
-                    for old, new in zip(kv, (k, v), strict=True)
-                )
+                kv = tuple(_written(old, layer, 0, new) for old, new in zip(kv, (k, v), strict=True))
             return attention(q, k, v, segments, segments, causal=True, kernel=self.kernel), kv
 
         kv = None if cache is None else (cache.key, cache.value)
@@ -127,11 +131,8 @@ class Qwen3VL(nnx.Module):
 
         def attend(kv, layer, q, k, v):
             # Written in place in the carry of the scan: a cache handed through as xs and ys would be copied each step.
-            key, value = (
-                jax.lax.dynamic_update_slice(old, new[None].astype(old.dtype), (layer, 0, slot, 0, 0))
-                for old, new in zip(kv, (k, v), strict=True)
-            )
-            return attention(q, key[layer], value[layer], ones, segments, causal=False), (key, value)
+            key, value = (_written(old, layer, slot, new) for old, new in zip(kv, (k, v), strict=True))
+            return cached_attention(q, key[layer], value[layer], ones, segments), (key, value)
 
         positions = jnp.broadcast_to(positions[:, None, None], (batch, 3, 1))
         h, kv = self.decoder(h, positions, attend, (cache.key, cache.value))
@@ -143,21 +144,32 @@ class Qwen3VL(nnx.Module):
     def empty_cache(self, batch: int, capacity: int) -> Cache:
         """A cache for `batch` rows of at most `capacity` tokens, in the dtype of the computation."""
         text = self.config.text
-        shape = (text.num_layers, batch, capacity, text.num_kv_heads, text.head_dim)
+        shape = (text.num_layers, batch, text.num_kv_heads, capacity, text.head_dim)
         key, value = (jnp.zeros(shape, self.dtype) for _ in range(2))
         return self.in_place(Cache(key, value, jnp.zeros((batch, capacity), jnp.int32)))
 
     def in_place(self, cache: Cache) -> Cache:
         """The cache with its rows, and its heads, spread over the mesh."""
-        key, value = (keep_rows(x, self.kernel.mesh, rows=1, heads=3) for x in (cache.key, cache.value))
+        key, value = (keep_rows(x, self.kernel.mesh, rows=1, heads=2) for x in (cache.key, cache.value))
         return Cache(key, value, keep_rows(cache.segment_ids, self.kernel.mesh))
+
+    def rearrange(self) -> None:
+        """Makes a CPU decode fast: takes the layers out of their stacks and turns all kernels, see `Linear.turn`."""
+        self.decoder.unstack()
+        self._turned = True
+        for part in (self.decoder, self.lm_head):
+            for _, module in nnx.iter_modules(part):
+                if isinstance(module, Linear):
+                    module.turn()
 
     def unembed(self, h: jax.Array) -> jax.Array:
         """Hidden states float[..., H] -> logits float32[..., vocab]."""
         if self.lm_head is not None:
             return self.lm_head(h).astype(jnp.float32)
-        table = self.embed[...].astype(self.dtype).T
-        return flat_dot_general(h, table, (((h.ndim - 1,), (0,)), ((), ())), preferred_element_type=jnp.float32)
+        table, axes = self.embed[...].astype(self.dtype), (((h.ndim - 1,), (0,)), ((), ()))
+        if self._turned:
+            return turned_dot_general(h, table, axes, preferred_element_type=jnp.float32)
+        return flat_dot_general(h, table.T, axes, preferred_element_type=jnp.float32)
 
     def __call__(self, inputs: Inputs, *, remat: str = "none") -> jax.Array:
         """Logits float32[B, S, vocab]."""
