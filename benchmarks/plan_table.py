@@ -28,7 +28,6 @@ ROWS = [
     "chart_8b_grpo --topology v5p:2x2x4",
     "erm_8b_sft mesh.fsdp=32 mesh.tensor=2 --topology v5e:8x8",
     "chart_8b_grpo micro_batch=32 rollout_prompts=32 --topology v5e:8x8",
-    "chart_8b_grpo micro_batch=32 rollout_prompts=8 --topology v5e:8x8",
     f"chart_8b_grpo reward.model=2B {JUDGE} --only scoring --topology v5e:1x1",
     f"chart_8b_grpo reward.model=4B {JUDGE} --only scoring --topology v5e:1x1",
     f"erm_8b_sft model=2B lora.rank=16 {COLAB} batch_size=1 max_length=4096 max_patches=8192 --topology v5e:1x1",

@@ -96,7 +96,8 @@ def plan(
         str, typer.Option(help="Chips and their arrangement: v5e:8x8, v6e:4x4, v5p:2x2x4; cpu:8 simulates eight.")
     ] = "v6e:4x4",
     only: Annotated[
-        str | None, typer.Option(help="One program, alone on the machine: train_step, prefill, decode or scoring.")
+        str | None,
+        typer.Option(help="One program, alone on the machine: train_step, prefill, decode, rollout or scoring."),
     ] = None,
     search: Annotated[bool, typer.Option(help="When it does not fit, look for what does.")] = True,
     as_json: _Json = False,

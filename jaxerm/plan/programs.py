@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.experimental.layout import Format, Layout
 from jax.sharding import Mesh
 
 from jaxerm.models.attention import Kernel
@@ -37,7 +38,7 @@ class Program:
     """One compiled program.
 
     Attributes:
-      name: ``train_step``, ``prefill``, ``decode`` or ``scoring``.
+      name: ``train_step``; ``rollout`` and its parts, ``prefill`` and ``decode`` of one token; or ``scoring``.
       function: jitted.
       arguments: shapes with shardings.
       settings: its static arguments.
@@ -101,18 +102,29 @@ def abstract_inputs(config: Qwen3VLConfig, rows: int, length: int, patches: int,
     )
 
 
-@partial(jax.jit, static_argnames=("graphdef", "room", "samples"))
-def _prefill(params, inputs, *, graphdef, room, samples):
+def _prefill(graphdef, params, inputs, *, room, samples):
     model = nnx.merge(graphdef, params)
     hidden, start, cache = prefill(model, inputs, room=room, samples=samples)
     return model.unembed(hidden), start, cache
 
 
-@partial(jax.jit, static_argnames=("graphdef",), donate_argnums=4)
-def _decode(params, tokens, positions, slot, cache, *, graphdef):
+def _decode(graphdef, params, tokens, positions, slot, cache):
     model = nnx.merge(graphdef, params)
     hidden, cache = model.decode(tokens, positions, slot, cache)
     return model.unembed(hidden), model.in_place(cache)
+
+
+def _shardings(tree: Any) -> Any:
+    return jax.tree.map(lambda x: x.sharding, tree)
+
+
+def _as_the_loop_reads(cache: Cache) -> Any:
+    """Shardings of a cache that lies in memory as the compiler wants it.
+
+    `sampler.generate` is one program, in which prefill and loop agree on it; were each to take it row by row, a decode
+    step would begin and end with a copy that no run makes.
+    """
+    return jax.tree.map(lambda x: Format(Layout.AUTO, x.sharding), cache)
 
 
 class _Model:
@@ -160,36 +172,52 @@ class _Model:
         return Program("train_step", micro_gradients, arguments, settings, flops, self.params, self.params)
 
     def prefill(self, rows: int, length: int, patches: int, room: int, samples: int) -> Program:
-        inputs = abstract_inputs(self.config, rows, length, patches, self.mesh)
-        settings = {"graphdef": self.graphdef, "room": room, "samples": samples}
+        arguments = (self.params, abstract_inputs(self.config, rows, length, patches, self.mesh))
+        function = partial(_prefill, self.graphdef, room=room, samples=samples)
+        cache = _as_the_loop_reads(self._cache(rows * samples, length + room))
+        function = jax.jit(function, in_shardings=_shardings(arguments), out_shardings=(None, None, cache))
         flops = forward_flops(self.config, rows, length, patches, predicted=1)
-        return Program("prefill", _prefill, (self.params, inputs), settings, flops, self.params, self.params)
+        return Program("prefill", function, arguments, {}, flops, self.params, self.params)
 
     def decode(self, rows: int, length: int) -> Program:
+        cache = self._cache(rows, length)
+        tokens, slot = _rows(self.mesh, jnp.int32, rows), jax.ShapeDtypeStruct((), jnp.int32)
+        alike, laid = (self.params, tokens, tokens, slot), _as_the_loop_reads(cache)
+        function = jax.jit(
+            partial(_decode, self.graphdef),
+            in_shardings=(*_shardings(alike), laid),
+            out_shardings=(None, laid),
+            donate_argnums=4,
+        )
+        flops = decode_flops(self.config, rows, length)
+        return Program("decode", function, (*alike, cache), {}, flops, self.params, (self.params, cache))
+
+    def _cache(self, rows: int, length: int) -> Cache:
         text = self.config.text
         shape = (text.num_layers, rows, text.num_kv_heads, length, text.head_dim)
         wide = _rows(self.mesh, jnp.dtype(self.recipe.dtype.compute), *shape, rows=1, heads=2)
-        cache = Cache(wide, wide, _rows(self.mesh, jnp.int32, rows, length))
-        tokens, slot = _rows(self.mesh, jnp.int32, rows), jax.ShapeDtypeStruct((), jnp.int32)
-        arguments = (self.params, tokens, tokens, slot, cache)
-        flops = decode_flops(self.config, rows, length)
-        return Program(
-            "decode", _decode, arguments, {"graphdef": self.graphdef}, flops, self.params, (self.params, cache)
-        )
+        return Cache(wide, wide, _rows(self.mesh, jnp.int32, rows, length))
+
+    def rollout(self, rows: int, length: int, patches: int, new: int, samples: int) -> Program:
+        return self._generation("rollout", rows, length, patches, new, samples)
 
     def scoring(self) -> Program:
-        """A lot of critiques, as the sampler writes them: one prefill and as many tokens as there may be."""
-        reward, mesh = self.recipe.reward, self.mesh
-        rows, length, new = reward.rows, reward.max_prompt_length, reward.max_new_tokens
-        inputs = abstract_inputs(self.config, rows, length, reward.max_patches, mesh)
-        keys = _whole(mesh, jax.eval_shape(lambda: row_keys(0, np.arange(rows))))
+        """A lot of critiques."""
+        reward = self.recipe.reward
+        shape = reward.rows, reward.max_prompt_length, reward.max_patches
+        return self._generation("scoring", *shape, reward.max_new_tokens, 1)
+
+    def _generation(self, name: str, rows: int, length: int, patches: int, new: int, samples: int) -> Program:
+        """A lot of answers as the sampler writes them: one prefill and as many tokens as there may be."""
+        inputs = abstract_inputs(self.config, rows, length, patches, self.mesh)
+        keys = _whole(self.mesh, jax.eval_shape(lambda: row_keys(0, np.arange(rows * samples))))
         banned = jax.ShapeDtypeStruct((self.config.text.vocab_size,), bool)
         arguments = (self.params, inputs, banned, keys, jax.eval_shape(Sampling().arrays))
-        function = jax.jit(partial(generate, self.graphdef, max_new_tokens=new))
-        flops = forward_flops(self.config, rows, length, reward.max_patches, predicted=1)
-        # Each token sees the prompt and those before it: on average half of the answer.
-        flops += new * decode_flops(self.config, rows, length + (new + 1) / 2)
-        return Program("scoring", function, arguments, {}, flops, self.params, self.params, new)
+        function = jax.jit(partial(generate, self.graphdef, max_new_tokens=new, samples=samples))
+        flops = forward_flops(self.config, rows, length, patches, predicted=1)
+        # The first token comes of the prompt. Each other sees the prompt and those before it: on average half.
+        flops += (new - 1) * decode_flops(self.config, rows * samples, length + new / 2)
+        return Program(name, function, arguments, {}, flops, self.params, self.params, new - 1)
 
 
 def training_rows(recipe: SftRecipe | GrpoRecipe) -> int:
@@ -243,9 +271,10 @@ def _grpo_programs(recipe: GrpoRecipe, mesh: Mesh, kernel: Kernel) -> list[Progr
     several = recipe.micro_batch not in (None, recipe.mini_batch * recipe.rollouts)
     # Gradients of the micro-batches before this one are added up.
     programs = [replace(policy.grpo_step(), beside=[beside_all, moments, policy.learns if several else None])]
-    read = policy.prefill(prompts, recipe.max_prompt_length, recipe.max_patches, recipe.max_new_tokens, recipe.rollouts)
+    lot = prompts, recipe.max_prompt_length, recipe.max_patches, recipe.max_new_tokens, recipe.rollouts
     write = policy.decode(prompts * recipe.rollouts, longest)
-    programs += [replace(program, beside=[beside_all, moments]) for program in (read, write)]
+    parts = policy.prefill(*lot), write, policy.rollout(*lot)
+    programs += [replace(program, beside=[beside_all, moments]) for program in parts]
     if judge:
         programs.append(replace(judge.scoring(), beside=[reference, policy.state, policy.frozen]))
     return programs

@@ -44,7 +44,7 @@ def test_a_train_step_on_simulated_devices(model):
     assert "train_step" in plan_lines(result) and "fits" in plan_lines(result)
 
 
-def test_grpo_plans_training_prefill_decoding_and_scoring(model):
+def test_grpo_plans_training_rollouts_and_scoring(model):
     recipe = GrpoRecipe.model_validate(
         {
             "policy": model,
@@ -63,7 +63,10 @@ def test_grpo_plans_training_prefill_decoding_and_scoring(model):
         }  # fmt: skip
     )
     result = plan(recipe, "cpu:4")
-    assert [entry["name"] for entry in result["programs"]] == ["train_step", "prefill", "decode", "scoring"]
+    programs = {entry["name"]: entry for entry in result["programs"]}
+    assert list(programs) == ["train_step", "prefill", "decode", "rollout", "scoring"]
+    parts = programs["prefill"]["hlo_flops"] + 15 * programs["decode"]["hlo_flops"]
+    assert programs["rollout"]["hlo_flops"] == pytest.approx(parts, rel=0.01)
     for entry in result["programs"]:
         assert entry["beside_bytes"] > 0
         assert 0.9 < entry["recomputation"] < 2.5, entry
