@@ -6,6 +6,7 @@
 Times are the fastest of the repeats after one that is not counted; both sides take the threads of the machine, float32.
 `at_most` is the ratio if ours were nothing but the matmuls of the model, each as fast as the fastest lone matmul
 of either side in the same run, and in generation one reading of the parameters a token at the fastest rate of a sum.
+`decode` is our time of one more token, and what share of that rate reading the parameters for it comes to.
 """
 
 from __future__ import annotations
@@ -103,14 +104,15 @@ def ours(config, model, samples, length, new_tokens, repeat) -> dict[str, float]
     # Once for the same parameters, as a loaded model does it.
     rearranged = rearrange(graphdef, params) if jax.default_backend() == "cpu" else None
 
-    def write():
+    def write(new_tokens):
         settings = {"max_new_tokens": new_tokens, "rearranged": rearranged}
         return generate(graphdef, params, inputs, jnp.asarray(banned), keys, greedy, **settings)
 
     return {
         "forward": fastest(lambda: jax.block_until_ready(forward(params, inputs)), repeat),
         "train_step": fastest(train, repeat),
-        "generation": fastest(lambda: jax.block_until_ready(write()), repeat),
+        "generation": fastest(lambda: jax.block_until_ready(write(new_tokens)), repeat),
+        "first_token": fastest(lambda: jax.block_until_ready(write(1)), repeat),
     }
 
 
@@ -193,6 +195,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--peak-flops", type=float, help="of the device: MFU of forward and train step is told")
     options = parser.parse_args()
+    if options.new_tokens < 2:
+        parser.error(f"--new-tokens is {options.new_tokens}; from 2 on there is a token to decode")
     config = config_of(options.size)
     model = Qwen3VL(config, rngs=nnx.Rngs(0))
     samples = prompts(config, options.rows, options.length, options.side)
@@ -207,13 +211,15 @@ def main() -> None:
     decoder = sum(x.nbytes for x in jax.tree.leaves(nnx.state(model.decoder))) + model.embed[...].nbytes
     read = forward_flops(config, options.rows, options.length, options.side**2, predicted=1) / rates["matmul_flops"]
     least["generation"] = read + (options.new_tokens - 1) * decoder / rates["read_bytes"]
+    token = (mine["generation"] - mine["first_token"]) / (options.new_tokens - 1)
     out = {
         "settings": vars(options),
         "device": jax.devices()[0].device_kind,
         "seconds": {"jaxerm": mine, "transformers": other},
-        "ratio": {name: other[name] / mine[name] for name in mine},
+        "ratio": {name: other[name] / mine[name] for name in other},
         "machine": rates,
-        "at_most": {name: other[name] / least[name] for name in mine},
+        "at_most": {name: other[name] / least[name] for name in other},
+        "decode": {"seconds": token, "bandwidth_share": decoder / token / rates["read_bytes"]},
     }
     if options.peak_flops:
         out["mfu"] = {name: amount / mine[name] / options.peak_flops for name, amount in work.items()}
